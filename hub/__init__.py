@@ -1,0 +1,1 @@
+"""The Credit Hub: one household credit record from many agencies, disclosed lawfully, audited provably."""

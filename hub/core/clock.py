@@ -1,0 +1,49 @@
+"""Time. The agencies live in Asia/Shanghai; the hub stores instants and shows them in that zone.
+
+*Valid time* says when a thing was true in the world, *recorded time* when the hub knew it. Nothing below the edges reads
+the clock of the machine: a :data:`Clock` is passed in, so that a test or a replay can stand at any instant.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+"""The civil time zone of all agencies."""
+
+Clock = Callable[[], datetime]
+"""Gives the present instant, always with its zone."""
+
+
+def system_clock() -> datetime:
+    """The machine's clock, in Asia/Shanghai."""
+    return datetime.now(SHANGHAI)
+
+
+def day_of(instant: datetime) -> date:
+    """The civil day in Asia/Shanghai on which ``instant`` falls."""
+    return instant.astimezone(SHANGHAI).date()
+
+
+def midnight(day: date) -> datetime:
+    """The first instant of ``day`` in Asia/Shanghai."""
+    return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)
+
+
+def iso(instant: datetime) -> str:
+    """ISO 8601 with offset, milliseconds only where there are any."""
+    local = instant.astimezone(SHANGHAI)
+    return local.isoformat(timespec="milliseconds" if local.microsecond // 1000 else "seconds")
+
+
+def full_years(born: date, on: date) -> int:
+    """Completed years of age on a day."""
+    return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
+
+
+def years_before(day: date, years: int) -> date:
+    """The same calendar day ``years`` earlier; 29 February becomes 28 February (date-to-date rule, 对年对月对日)."""
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:
+        return day.replace(year=day.year - years, day=28)

@@ -1,0 +1,204 @@
+"""The frozen names of the hub: roles, purposes, categories, forms, reasons. One list each.
+
+The schema, the access rules, the consent records, the audit log and the operator's reports all use these.
+"""
+
+from enum import IntEnum, StrEnum
+
+
+class Role(StrEnum):
+    """In which capacity somebody acts."""
+
+    RESIDENT = "RESIDENT"
+    GUARDIAN = "GUARDIAN"
+    COLLECTOR = "COLLECTOR"
+    VILLAGE_REVIEWER = "VILLAGE_REVIEWER"
+    TOWNSHIP = "TOWNSHIP"
+    LOAN_OFFICER = "LOAN_OFFICER"
+    BANK_RISK = "BANK_RISK"
+    INSURER = "INSURER"
+    MUTUAL_SOCIETY = "MUTUAL_SOCIETY"
+    PROVIDER = "PROVIDER"
+    FURNISHER = "FURNISHER"
+    STEWARD = "STEWARD"
+    REGULATOR = "REGULATOR"
+    AUDITOR = "AUDITOR"
+    SECURITY_ADMIN = "SECURITY_ADMIN"
+    OPERATOR = "OPERATOR"
+    ANALYST = "ANALYST"
+    PUBLIC = "PUBLIC"
+
+
+class Purpose(StrEnum):
+    """What data are wanted for; a disclosure has exactly one."""
+
+    LOAN_APPLICATION = "LOAN_APPLICATION"
+    CARD_APPLICATION = "CARD_APPLICATION"
+    GUARANTOR_REVIEW = "GUARANTOR_REVIEW"
+    ENTERPRISE_PRINCIPAL_REVIEW = "ENTERPRISE_PRINCIPAL_REVIEW"
+    POST_LOAN_REVIEW = "POST_LOAN_REVIEW"
+    BENEFIT_ELIGIBILITY = "BENEFIT_ELIGIBILITY"
+    DATA_COLLECTION = "DATA_COLLECTION"
+    DATA_QUALITY = "DATA_QUALITY"
+    SELF_ACCESS = "SELF_ACCESS"
+    OBJECTION = "OBJECTION"
+    SUPERVISION = "SUPERVISION"
+    JUDICIAL = "JUDICIAL"
+    EMERGENCY = "EMERGENCY"
+    STATISTICS = "STATISTICS"
+    RATING = "RATING"
+    SUBSIDY = "SUBSIDY"
+    RISK_COMPENSATION = "RISK_COMPENSATION"
+    PUBLICITY = "PUBLICITY"
+    DIRECTORY = "DIRECTORY"
+
+
+class Category(StrEnum):
+    """A group of fields that is granted or withheld together."""
+
+    TAX_REGISTRATION = "tax.registration"
+    TAX_GRADE = "tax.grade"
+    TAX_ARREARS = "tax.arrears"
+    TAX_BAND = "tax.band"
+    SOCIAL_INSURANCE = "social.insurance"
+    CLINIC_ARREARS = "clinic.arrears"
+    CIVIL_RELIEF = "civil.relief"
+    BANK_LINE = "bank.line"
+    BANK_LOAN = "bank.loan"
+    IDENTITY = "identity"
+    CONTACT = "contact"
+    ROSTER = "roster"
+    ADVERSE = "adverse"
+    CONFLICT = "conflict"
+    CONSENT = "consent"
+    ACCESS_HISTORY = "access_history"
+    RATING = "rating"
+
+
+FACT_CATEGORIES = (
+    Category.TAX_REGISTRATION,
+    Category.TAX_GRADE,
+    Category.TAX_ARREARS,
+    Category.TAX_BAND,
+    Category.SOCIAL_INSURANCE,
+    Category.CLINIC_ARREARS,
+    Category.CIVIL_RELIEF,
+    Category.BANK_LINE,
+    Category.BANK_LOAN,
+)
+"""The categories that agencies deliver, in the order of docs/CONTRACTS.md 2.7."""
+
+
+class Form(StrEnum):
+    """How much of a value is shown."""
+
+    VALUE = "VALUE"
+    BAND = "BAND"
+    TOTAL = "TOTAL"
+    YES_NO = "YES_NO"
+
+
+class WithheldReason(StrEnum):
+    """Why a field is null although the caller asked; decided before any value is read."""
+
+    NO_BASIS = "NO_BASIS"
+    CATEGORY_NOT_IN_BASIS = "CATEGORY_NOT_IN_BASIS"
+    PURPOSE_MISMATCH = "PURPOSE_MISMATCH"
+    OUT_OF_AREA = "OUT_OF_AREA"
+    STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
+    QUOTA = "QUOTA"
+    NEVER_DISCLOSED = "NEVER_DISCLOSED"
+    MINOR = "MINOR"
+
+
+class AbsenceReason(StrEnum):
+    """Why a *granted* field has no value."""
+
+    NOT_REPORTED = "NOT_REPORTED"
+    STALE = "STALE"
+    SOURCE_DOWN = "SOURCE_DOWN"
+
+
+class QuarantineReason(IntEnum):
+    """Why a row is held back; the number is its rank: the smallest of several wins (docs/CONTRACTS.md 1.5)."""
+
+    ROW_UNREADABLE = 1
+    FORBIDDEN_RECORD = 2
+    TEXT_UNREADABLE = 3
+    ID_MISSING = 4
+    ID_PRECISION_LOST = 5
+    ID_FORMAT = 6
+    ID_CHECK_DIGIT = 7
+    ID_BIRTH_DATE = 8
+    USCC_CHECK_DIGIT = 9
+    MINOR_SUBJECT = 10
+    CONSENT_MISSING = 11
+    CONSENT_INVALID = 12
+    ADVERSE_EXPIRED = 13
+    ADVERSE_NOTICE_MISSING = 14
+    UNKNOWN_CODE = 15
+    BAD_DATE = 16
+    DATE_INCONSISTENT = 17
+    BAD_AMOUNT = 18
+    AMOUNT_INCONSISTENT = 19
+    DUP_CONFLICT = 20
+    REF_MISSING = 21
+    ID_MISSING_UNLINKED = 22
+
+    @property
+    def keeps_row(self) -> bool:
+        """Whether the row's content may be kept (sealed) for return to the agency."""
+        return self not in _COUNT_ONLY
+
+
+_COUNT_ONLY = frozenset(
+    {QuarantineReason.FORBIDDEN_RECORD, QuarantineReason.MINOR_SUBJECT, QuarantineReason.ADVERSE_EXPIRED}
+)
+
+RETRIED_REASONS = (QuarantineReason.REF_MISSING, QuarantineReason.ID_MISSING_UNLINKED)
+"""Reasons that are tried again at the end of every later pull."""
+
+
+class RefusalReason(StrEnum):
+    """Why a whole file is refused; the first in this order wins (docs/CONTRACTS.md 1.7)."""
+
+    CONTROL_MISSING = "CONTROL_MISSING"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    HASH_MISMATCH = "HASH_MISMATCH"
+    ENCODING_INVALID = "ENCODING_INVALID"
+    FORMAT_INVALID = "FORMAT_INVALID"
+    COUNT_MISMATCH = "COUNT_MISMATCH"
+    TOTAL_MISMATCH = "TOTAL_MISMATCH"
+
+
+class ConflictType(StrEnum):
+    """Disagreements that are shown and never resolved by the machine (docs/CONTRACTS.md 1.3)."""
+
+    NAME_DIFFERS = "NAME_DIFFERS"
+    MEMBERSHIP_OVERLAP = "MEMBERSHIP_OVERLAP"
+    DECEASED_ACTIVE = "DECEASED_ACTIVE"
+
+
+class LinkState(StrEnum):
+    """How a row is linked to a person."""
+
+    ID = "ID"
+    PROBABLE = "PROBABLE"
+    REVIEW = "REVIEW"
+    UNLINKED = "UNLINKED"
+
+
+class FactStatus(StrEnum):
+    """Whether the value of a current fact may be shown to anyone."""
+
+    CURRENT = "CURRENT"
+    LOCKED = "LOCKED"
+    SUPPRESSED = "SUPPRESSED"
+
+
+class SourceStatus(StrEnum):
+    """How the pull of one source ended."""
+
+    OK = "OK"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"

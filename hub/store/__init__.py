@@ -1,0 +1,1 @@
+"""PostgreSQL and keys: where the hub keeps things."""
