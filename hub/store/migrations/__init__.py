@@ -1,0 +1,1 @@
+"""Schema migrations: one SQL text each, applied in order, forward only."""

@@ -1,0 +1,18 @@
+"""record: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0003_record.sql``."""
+    run_sql("0003_record.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")

@@ -1,0 +1,18 @@
+"""access: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0005_access.sql``."""
+    run_sql("0005_access.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
