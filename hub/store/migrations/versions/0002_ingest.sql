@@ -29,7 +29,7 @@ CREATE TABLE ingest.run_source (
     PRIMARY KEY (run_id, source)
 );
 
--- How far each source has been read; the connector's own JSON. `walk_id` names the walk of a feed that is not complete.
+-- How far each source has been read: the connector's own JSON, moved in the same transaction as the rows it covers.
 CREATE TABLE ingest.source_state (
     source      text PRIMARY KEY,
     kind        text NOT NULL,
@@ -67,13 +67,13 @@ CREATE TABLE ingest.held_row (
     state        text    NOT NULL CHECK (state IN ('VALID', 'QUARANTINED')),
     reason       smallint,
     is_current   boolean NOT NULL DEFAULT false,
+    subject_index bytea,
     file_name    text,
     file_group   text,
     file_number  int,
     first_run    uuid    NOT NULL REFERENCES ingest.run,
     current_run  uuid,             -- the run that made it current
-    lost_run     uuid,             -- the run that ended its being current
-    seen_at      timestamptz NOT NULL
+    lost_run     uuid              -- the run that ended its being current
 );
 CREATE INDEX held_row_key ON ingest.held_row (source, source_key);
 CREATE INDEX held_row_run ON ingest.held_row (first_run, source);
