@@ -1,7 +1,7 @@
 """Time. The agencies live in Asia/Shanghai; the hub stores instants and shows them in that zone.
 
-*Valid time* says when a thing was true in the world, *recorded time* when the hub knew it. Nothing below the edges reads
-the clock of the machine: a :data:`Clock` is passed in, so that a test or a replay can stand at any instant.
+*Valid time* says when a thing was true in the world, *recorded time* when the hub knew it. Nothing below the edges
+reads the clock of the machine: a :data:`Clock` is passed in, so that a test or a replay can stand at any instant.
 """
 
 from collections.abc import Callable

@@ -52,8 +52,8 @@ class CheckedRow:
     version and content are equal. A tombstone's content is the constant ``b"tombstone"``.
 
     ``wire`` is the row in wire names without forbidden fields, kept (sealed) only if it ends in quarantine.
-    ``value`` is what the hub keeps, exactly as the agency's document says in "What the hub keeps" (for the roster kinds:
-    the fields listed in hub/connectors/agencies/civil.py).
+    ``value`` is what the hub keeps, exactly as the agency's document says in "What the hub keeps" (for the roster
+    kinds: the fields listed in hub/connectors/agencies/civil.py).
     """
 
     kind: RowKind

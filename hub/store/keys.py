@@ -4,9 +4,10 @@ By default the keys are files under ``HUB_HOME/keys`` (mode 0600), made on first
 place by implementing :class:`KeyService`. Keys have versions: sealing and indexing use the newest, opening and finding
 accept every version still held, so that a key can be rotated while the hub runs.
 
-Purposes in use: ``identity`` (ID numbers, names), ``payload`` (values of observations), ``quarantine`` (held-back rows),
-``hint`` (address and phone of a row without ID number), ``audit-transit`` (personal detail on its way to the audit log),
-``audit-detail`` (wrapping of the destroyable keys of the audit log).
+Purposes in use: ``identity`` (ID numbers, names), ``payload`` (values of observations), ``quarantine`` (held-back
+rows), ``hint`` (address and phone of a row without ID number), ``content`` (keyed hashes of delivered rows),
+``audit-transit`` (personal detail on its way to the audit log), ``audit-detail`` (wrapping of the destroyable keys of
+the audit log).
 """
 
 import hashlib

@@ -34,6 +34,7 @@ CREATE TABLE ingest.source_state (
     source      text PRIMARY KEY,
     kind        text NOT NULL,
     watermark   jsonb,
+    arrivals    bigint NOT NULL DEFAULT 0,   -- rows ever delivered; orders them
     last_ok_at  timestamptz,
     last_status text
 );
@@ -145,9 +146,10 @@ CREATE TABLE record.furnishing_consent (
     consent_id    text NOT NULL,
     row_id        uuid NOT NULL,
     version_rank  bigint NOT NULL,
-    subject_index bytea NOT NULL,
-    granted_on    date NOT NULL,
-    expires_on    date NOT NULL,
+    deleted       boolean NOT NULL,        -- the bank took the consent row itself back
+    subject_index bytea,                   -- null only for a deleted row
+    granted_on    date,
+    expires_on    date,
     withdrawn_on  date,
     PRIMARY KEY (source, consent_id)
 );

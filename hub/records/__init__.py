@@ -1,0 +1,1 @@
+"""What the hub holds: the ledger of delivered rows, quarantine, observations, persons, households, sections."""

@@ -1,0 +1,82 @@
+"""Which version of a key is current.
+
+Of the valid rows of a key, the one with the greatest version counts; at equal versions a tombstone, then the later
+arrival. A row that came in a file which another file of its group has replaced counts only if the key stands in that
+replacement solely in quarantine (clinic interface, section 2).
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+_RECOMPUTE = """
+WITH eligible AS (
+    SELECT h.* FROM ingest.held_row h JOIN touched t USING (source_key)
+    WHERE h.source = $1 AND h.state = 'VALID' AND NOT EXISTS (
+        SELECT FROM ingest.file f
+        WHERE f.source = h.source AND f.file_group = h.file_group AND f.state = 'READ'
+          AND f.file_number > h.file_number
+          AND NOT (EXISTS (SELECT FROM ingest.held_row q WHERE q.source = h.source AND q.source_key = h.source_key
+                             AND q.file_name = f.name AND q.state = 'QUARANTINED')
+                   AND NOT EXISTS (SELECT FROM ingest.held_row v WHERE v.source = h.source
+                             AND v.source_key = h.source_key AND v.file_name = f.name AND v.state = 'VALID'))
+    )
+), best AS (
+    SELECT DISTINCT ON (source_key) row_id FROM eligible
+    ORDER BY source_key, version_rank DESC, tombstone DESC, arrival DESC
+)
+UPDATE ingest.held_row h SET
+    is_current  = b.row_id IS NOT NULL,
+    current_run = CASE WHEN b.row_id IS NOT NULL THEN $2 ELSE h.current_run END,
+    lost_run    = CASE WHEN b.row_id IS NULL THEN $2 ELSE h.lost_run END
+FROM touched t, ingest.held_row self LEFT JOIN best b ON b.row_id = self.row_id
+WHERE h.row_id = self.row_id AND h.source = $1 AND h.source_key = t.source_key
+  AND h.is_current IS DISTINCT FROM (b.row_id IS NOT NULL)
+RETURNING h.row_id, h.is_current
+"""
+
+
+async def recompute_currency(connection: asyncpg.Connection, source: str, run_id: UUID, now: datetime) -> int:
+    """Work out the currency of every key in the temporary table ``touched``; returns how many rows changed.
+
+    What ceases to be current closes its recorded range; what becomes current opens one. A version that was current
+    before and is again gets a second observation, so that both ranges stay in the history.
+    """
+    changed = await connection.fetch(_RECOMPUTE, source, run_id)
+    if not changed:
+        return 0
+    lost = [record["row_id"] for record in changed if not record["is_current"]]
+    gained = [record["row_id"] for record in changed if record["is_current"]]
+    if lost:
+        await connection.execute(
+            "UPDATE record.observation SET recorded_to = $2 WHERE row_id = ANY($1) AND recorded_to = 'infinity'",
+            lost,
+            now,
+        )
+    if gained:
+        await _open(connection, gained, now)
+    return len(changed)
+
+
+async def _open(connection: asyncpg.Connection, gained: list[UUID], now: datetime) -> None:
+    reopened = await connection.fetch(
+        """INSERT INTO record.observation (county, observation_id, row_id, source, source_key, version, kind, category,
+               tombstone, subject_index, household_no, person_id, link, valid_from, valid_to, adverse, suppressed,
+               consent_id, source_time, recorded_from, agreement_no, digest, payload, hint)
+           SELECT DISTINCT ON (row_id) county, uuidv7(), row_id, source, source_key, version, kind, category, tombstone,
+               subject_index, household_no, person_id, link, valid_from, valid_to, adverse, suppressed, consent_id,
+               source_time, $2, agreement_no, digest, payload, hint
+           FROM record.observation WHERE row_id = ANY($1) AND recorded_from < recorded_to
+           ORDER BY row_id, recorded_from DESC
+           RETURNING row_id""",
+        gained,
+        now,
+    )
+    again = {record["row_id"] for record in reopened}
+    await connection.execute(
+        """UPDATE record.observation SET recorded_from = $2, recorded_to = 'infinity'
+           WHERE row_id = ANY($1) AND recorded_from = recorded_to""",
+        [row_id for row_id in gained if row_id not in again],
+        now,
+    )

@@ -1,0 +1,187 @@
+"""Judges the rows of one step against what the hub already holds. No input or output.
+
+Everything here follows docs/CONTRACTS.md 1.2 and 1.5: first *unchanged*, then the quarantine reason (the smallest of
+all that apply), then whether the row is the newest of its key. Reasons that need other rows (missing reference, missing
+link, roster duplicates) are judged at the end of the pull, see hub/records/settle.py.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from uuid import UUID
+
+from hub.core.ids import uuid7
+from hub.core.names import QuarantineReason
+from hub.core.rows import CheckedRow, Guarantor, RowKind
+
+GUARANTORS_DROPPED = "guarantors[]"
+"""The wire name under which guarantors without a valid consent are counted."""
+
+
+GuarantorIndexes = dict[str, tuple[bytes, ...]]
+"""Blind indexes of guarantors by their ID number as sent."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A row the hub holds already, or one judged earlier in the same step."""
+
+    content_hash: bytes
+    state: str
+    reason: QuarantineReason | None
+    is_superseded: bool = False
+
+
+@dataclass(slots=True)
+class BookedConsent:
+    """A furnishing consent as known at this point of the stream; ``deleted`` if the bank took the row back."""
+
+    rank: int
+    deleted: bool = False
+    subject_indexes: tuple[bytes, ...] = ()
+    granted_on: date | None = None
+    expires_on: date | None = None
+    withdrawn_on: date | None = None
+    changed_by: UUID | None = None
+
+    def admits(self, subject_indexes: Iterable[bytes], business_date: date) -> bool:
+        """Whether rows of this business date may enter under the consent (expiry inclusive; 条例 art. 29)."""
+        return (
+            not self.deleted
+            and bool(set(self.subject_indexes) & set(subject_indexes))
+            and self.expires_on is not None
+            and self.expires_on >= business_date
+            and (self.withdrawn_on is None or self.withdrawn_on > business_date)
+        )
+
+
+@dataclass(slots=True)
+class JudgedRow:
+    """A row that is new to the hub, with its final reasons (empty: valid)."""
+
+    row_id: UUID
+    row: CheckedRow
+    content_hash: bytes
+    subject_indexes: tuple[bytes, ...]
+    reasons: tuple[QuarantineReason, ...]
+
+    @property
+    def reason(self) -> QuarantineReason | None:
+        """The one reason the row is quarantined for."""
+        return self.reasons[0] if self.reasons else None
+
+
+@dataclass(slots=True)
+class Judgement:
+    """The outcome of one step: what is new, what was seen again."""
+
+    new: list[JudgedRow] = field(default_factory=list)
+    seen_again: list[tuple[str, int, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges rows one after another in the order of delivery.
+
+    ``held`` maps (source key, version rank) to the rows held under it; ``unreadable`` holds the content hashes of rows
+    whose key could not be read, for sources without files. ``latest_wins`` marks a source that shows only the current
+    state, where a row read later is newer even at an equal version (social security interface, section 2).
+    """
+
+    held: dict[tuple[str, int], list[Held]]
+    consents: dict[str, BookedConsent]
+    business_date: date | None
+    latest_wins: bool
+    unreadable: set[bytes]
+    has_file: bool
+    result: Judgement = field(default_factory=Judgement)
+
+    def judge(
+        self, row: CheckedRow, hashes: Sequence[bytes], subjects: tuple[bytes, ...], guarantors: GuarantorIndexes
+    ) -> None:
+        """Judge one row. ``hashes`` holds its keyed content hash under every key version, newest first."""
+        under_key = self.held.setdefault((row.source_key, row.version_rank), [])
+        if self._is_unchanged(row, hashes, under_key):
+            self.result.seen_again.append((row.source_key, row.version_rank, hashes[0]))
+            return
+        reasons = set(row.reasons)
+        has_other_content = any(held.content_hash not in hashes for held in under_key)
+        if has_other_content and not row.tombstone and not self.latest_wins and not self._is_unreadable(row):
+            reasons.add(QuarantineReason.DUP_CONFLICT)
+        if not row.tombstone and self.business_date is not None:
+            row = self._judge_consent(row, subjects, guarantors, reasons)
+        judged = JudgedRow(uuid7(), row, hashes[0], subjects, tuple(sorted(reasons)))
+        if self.latest_wins and not judged.reasons:
+            for other in under_key:
+                other.is_superseded = other.state == "VALID" or other.is_superseded
+        under_key.append(Held(hashes[0], "QUARANTINED" if judged.reasons else "VALID", judged.reason))
+        if self._is_unreadable(row):
+            self.unreadable.add(hashes[0])
+        self.result.new.append(judged)
+        if row.kind is RowKind.CONSENT and not judged.reasons:
+            self._book(judged)
+
+    def _is_unreadable(self, row: CheckedRow) -> bool:
+        return bool(row.reasons) and row.reasons[0] is QuarantineReason.ROW_UNREADABLE
+
+    def _is_unchanged(self, row: CheckedRow, hashes: Sequence[bytes], under_key: list[Held]) -> bool:
+        if self._is_unreadable(row) and not self.has_file and not self.unreadable.isdisjoint(hashes):
+            # The made-up key of an unreadable row names its place on a page, and places move between walks.
+            return True
+        is_minor = QuarantineReason.MINOR_SUBJECT in row.reasons
+        return any(
+            held.content_hash in hashes
+            and not (self.latest_wins and held.is_superseded)
+            and (is_minor or held.reason is not QuarantineReason.MINOR_SUBJECT)
+            for held in under_key
+        )
+
+    def _judge_consent(
+        self, row: CheckedRow, subjects: tuple[bytes, ...], guarantors: GuarantorIndexes, reasons: set[QuarantineReason]
+    ) -> CheckedRow:
+        assert self.business_date is not None
+        if row.kind is not RowKind.FACT:
+            return row
+        if row.consent_id is not None and subjects:
+            consent = self.consents.get(row.consent_id)
+            if consent is None or not consent.admits(subjects, self.business_date):
+                reasons.add(QuarantineReason.CONSENT_INVALID)
+        elif row.consent_id is not None and row.consent_id not in self.consents:
+            reasons.add(QuarantineReason.CONSENT_INVALID)
+        if not row.guarantors:
+            return row
+        kept = [g for g in row.guarantors if self._admits_guarantor(g, guarantors)]
+        dropped = len(row.guarantors) - len(kept)
+        return replace(
+            row,
+            value={**row.value, "guarantor_count": len(kept)},
+            dropped=row.dropped + (GUARANTORS_DROPPED,) * dropped,
+        )
+
+    def _admits_guarantor(self, guarantor: Guarantor, indexes: GuarantorIndexes) -> bool:
+        assert self.business_date is not None
+        if guarantor.consent_id is None or guarantor.id_number is None:
+            return False
+        consent = self.consents.get(guarantor.consent_id)
+        return consent is not None and consent.admits(indexes.get(guarantor.id_number, ()), self.business_date)
+
+    def _book(self, judged: JudgedRow) -> None:
+        """A consent row counts for the rows that follow it, unless a newer revision is known."""
+        row = judged.row
+        consent_id = row.source_key.removeprefix("consent|")
+        known = self.consents.get(consent_id)
+        if known is not None and known.rank > row.version_rank:
+            return
+        self.consents[consent_id] = BookedConsent(
+            rank=row.version_rank,
+            deleted=row.tombstone,
+            subject_indexes=judged.subject_indexes,
+            granted_on=_day(row.value.get("granted_on")),
+            expires_on=_day(row.value.get("expires_on")),
+            withdrawn_on=_day(row.value.get("withdrawn_on")),
+            changed_by=judged.row_id,
+        )
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
