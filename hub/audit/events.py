@@ -1,0 +1,297 @@
+"""The closed list of audit events and the facts each one carries; docs/AUDIT-EVENTS.md is printed from it.
+
+An event is named ``object:actor:verb``. The database refuses a name that is not on the list (migration 0004), so a new
+event is a line here, a line in a migration and a regenerated document. A name is never reused with another meaning;
+one that is no longer written stays on the list and says so.
+
+How to write an event, for authors of flows and of SQL functions alike
+---------------------------------------------------------------------
+One row in ``audit.pending``, in the transaction of the change (or of the reading) it records:
+
+``ev``            a fresh ``uuidv7()``; the caller waits for the receipt of this id before anything leaves.
+``kind``          as listed for the event.
+``organisation``  the organisation acting, by its id (a bank: its 12-digit code; an agency: its source name). It stands
+                  in clear in the log, so it must never name a person: write ``''`` for a resident acting for himself,
+                  ``'hub'`` for the hub and its operators. Letters, digits and ``._:-``, at most 64.
+``actor``         the named officer or the account id; kept under a destroyable key, never in clear.
+``purpose``       one of the frozen purposes, or null. ``decision``: ``allow`` (everything asked was granted), ``mask``
+                  (some), ``deny`` (none).
+``policy``        version of the compiled rules (for what is not a disclosure: version of the code that acted).
+``operation``     32 bytes SHA-256 of the normalised operation text, or null.
+``subjects``      the persons concerned, the one whom the operation names first. Empty when nobody was found. Each of
+                  them gets a link in his own chain, so the person can see that his list of accesses has no gap.
+``facts``         what may be told without naming anybody, one key per fact as listed; per person under
+                  ``"persons": {"<person id>": {...}}``, with keys of that person alone: they are sealed under a key
+                  that is destroyed when that person is erased. Numbers are integers, amounts and instants are strings,
+                  texts are NFC.
+``sealed``        ``KeyService.seal("audit-transit", canonical_bytes({"document": ..., "variables": ...}), ev.bytes)``.
+                  The sequencer moves it to the blob of ``subjects[0]`` (or, without subjects, to the shared blob).
+
+A disclosure (``profile:client:queried`` and the other readings) carries what a later replay needs: the rules' version
+(``policy``), the instant as of which was read (``asOf``), what was asked, granted, withheld and absent, and per person
+the basis and every section that left, with its fold version and digest:
+
+    {"asOf": "2026-10-20T09:00:00.123+08:00", "client": "bank-a", "role": "LOAN_OFFICER", "token": "<jti>",
+     "asked": [["tax.grade", "VALUE"]], "withheld": [["bank.loan", "VALUE", "NO_BASIS"]],
+     "absent": [["tax.arrears", "VALUE", "NOT_REPORTED"]],
+     "persons": {"<uuid>": {"household": "<uuid>", "basis": "<uuid>", "named": true,
+                            "sections": [["tax.grade", "VALUE", "", 3, "<hex digest>"]]}}}
+
+``granted`` is what stands in ``sections`` and ``absent``. Household sections belong to the person named. A reading that
+found nobody has no ``persons``; nothing in clear in the log tells it from a denied one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hub.core.errors import AuditError
+
+NAME = re.compile(r"[a-z_]+:[a-z_]+:[a-z_]+\Z")
+"""The grammar of an event's name: object, actor, verb."""
+
+
+class Kind(StrEnum):
+    """The coarse class of an entry; it stands in clear in the log."""
+
+    QUERY = "query"
+    WRITE = "write"
+    CONSENT = "consent"
+    CONNECTOR = "connector"
+    ADMIN = "admin"
+    ERASURE = "erasure"
+    SHARD = "shard"
+
+
+class Decision(StrEnum):
+    """How the request recorded here ended."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    MASK = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One line of the list: what happened, and which facts an entry must and may carry."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    person: tuple[str, ...] = ()
+
+
+_READING = ("asOf", "asked")
+_READING_MORE = ("client", "role", "token", "withheld", "absent", "idempotencyKey", "quota", "reason", "adultsNotShown")
+_READING_PERSON = ("household", "basis", "named", "sections", "granted", "withheld", "absent")
+_CONSENT = ("basis", "recipient", "categories", "evidence", "grantedAt", "expiresAt", "uses", "household", "text")
+
+
+def _reading(name: str, meaning: str) -> EventType:
+    return EventType(name, Kind.QUERY, meaning, _READING, _READING_MORE, _READING_PERSON)
+
+
+def _consent(name: str, meaning: str) -> EventType:
+    return EventType(name, Kind.CONSENT, meaning, ("consent",), ("client", "role", "token", "reason"), _CONSENT)
+
+
+_ALL = (
+    # Readings: something left the hub, or was asked for and refused.
+    _reading("history:resident:queried", "A resident read who looked at his data."),
+    _reading("household:resident:queried", "A resident read his own household record."),
+    _reading("household:steward:shown", "A data steward compared a household record with its sources."),
+    _reading("log:auditor:queried", "An auditor or regulator read entries of this log."),
+    _reading("profile:client:queried", "An organisation's system asked for a borrower's profile."),
+    EventType(
+        "log:auditor:exported",
+        Kind.QUERY,
+        "The log was exported as a bundle.",
+        ("size",),
+        ("subjects", "reason"),
+    ),
+    EventType(
+        "quarantine:steward:exported",
+        Kind.QUERY,
+        "Held-back rows were written to a file for return to the agency.",
+        ("source", "rows"),
+        ("reason", "reasonCode"),
+    ),
+    # Consent: changes of what a disclosure may rest on.
+    _consent("consent:client:requested", "An organisation asked a person for consent."),
+    _consent("consent:hub:expired", "A consent or a request for it ended by time."),
+    _consent("consent:resident:granted", "A person gave consent."),
+    _consent("consent:resident:refused", "A person refused a request for consent."),
+    _consent("consent:resident:suspended", "A person suspended a consent."),
+    _consent("consent:resident:withdrawn", "A person took a consent back."),
+    _consent("consent:steward:revoked", "Another than the person ended a consent, with cause."),
+    # Connectors: what agencies delivered.
+    EventType(
+        "source:connector:failed",
+        Kind.CONNECTOR,
+        "A pull of one source ended early.",
+        ("source", "run", "code"),
+        ("fetched", "valid", "quarantined", "unchanged"),
+    ),
+    EventType(
+        "source:connector:pulled",
+        Kind.CONNECTOR,
+        "A step of a pull, or the pull of one source, was stored.",
+        ("source", "run"),
+        (
+            "status",
+            "step",
+            "fetched",
+            "valid",
+            "quarantined",
+            "unchanged",
+            "rows",
+            "reasons",
+            "dropped",
+            "repaired",
+            "files",
+            "refused",
+            "watermark",
+            "content",
+        ),
+    ),
+    # Writes: changes of the record.
+    EventType(
+        "link:steward:decided",
+        Kind.WRITE,
+        "A steward confirmed or refused a proposed link.",
+        ("source", "state"),
+        ("reason",),
+        ("sourceKey", "state"),
+    ),
+    EventType(
+        "record:hub:folded",
+        Kind.WRITE,
+        "Household records were folded anew.",
+        ("households",),
+        ("run", "cause", "sections", "persons_changed", "content"),
+        ("household", "sections"),
+    ),
+    # Administration.
+    EventType(
+        "account:operator:changed",
+        Kind.ADMIN,
+        "An account was made, changed or closed.",
+        ("account",),
+        ("role", "status"),
+    ),
+    EventType(
+        "client:operator:changed",
+        Kind.ADMIN,
+        "A system's registration was made or changed.",
+        ("client",),
+        ("role", "status", "keys"),
+    ),
+    EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
+    EventType(
+        "rules:operator:loaded",
+        Kind.ADMIN,
+        "A compiled version of the access rules came into force.",
+        ("version",),
+        ("digest",),
+    ),
+    EventType("schema:operator:migrated", Kind.ADMIN, "The database schema was migrated.", ("version",), ("before",)),
+    EventType(
+        "token:operator:issued",
+        Kind.ADMIN,
+        "A sandbox token was issued to a person.",
+        ("role",),
+        ("token", "account", "expiresAt"),
+    ),
+    EventType("token:operator:revoked", Kind.ADMIN, "A token was revoked.", ("token",), ("reason",)),
+    # Erasure.
+    EventType(
+        "person:operator:erased",
+        Kind.ERASURE,
+        "The keys of a person's audit details were destroyed. Never names the person.",
+        ("legalBasis", "keys"),
+        ("reason",),
+    ),
+    # The log about itself.
+    EventType("log:sequencer:closed", Kind.SHARD, "The last entry of a log that another one continues.", ("next",)),
+    EventType(
+        "log:sequencer:opened", Kind.SHARD, "The first entry of a log that continues another one.", ("previous",)
+    ),
+    EventType(
+        "subjects:sequencer:counted", Kind.SHARD, "Root over the length of every person's chain.", ("root", "subjects")
+    ),
+)
+
+EVENTS: Mapping[str, EventType] = {event.name: event for event in _ALL}
+"""Every event by name."""
+
+
+def check_event(name: str, kind: str, facts: Mapping[str, Any], subjects: Iterable[str]) -> None:
+    """Refuse an event that is not on the list, or whose facts are not those listed for it.
+
+    ``subjects`` are the persons concerned as text. Raises :class:`AuditError` naming the event and the key, never a
+    value.
+    """
+    event = EVENTS.get(name)
+    if event is None or event.kind != kind:
+        raise AuditError(
+            f"`{name}` is not an audit event of kind `{kind}`.",
+            remedy="Use a name from docs/AUDIT-EVENTS.md, or add it to hub/audit/events.py and a migration.",
+            code="AUDIT_EVENT_UNKNOWN",
+        )
+    persons = facts.get("persons", {})
+    keys = {key for key in facts if key != "persons"}
+    missing = set(event.required) - keys
+    unknown = keys - set(event.required) - set(event.optional)
+    if not isinstance(persons, Mapping) or set(persons) - set(subjects):
+        unknown.add("persons")
+        persons = {}
+    for own in persons.values():
+        unknown |= set(own) - set(event.person)
+    if missing or unknown:
+        raise AuditError(
+            f"audit event `{name}` "
+            + " and ".join(
+                part
+                for part in (
+                    f"lacks the facts {', '.join(sorted(missing))}" if missing else "",
+                    f"has the unlisted facts {', '.join(sorted(unknown))}" if unknown else "",
+                )
+                if part
+            )
+            + ".",
+            remedy="See docs/AUDIT-EVENTS.md.",
+            code="AUDIT_EVENT_FACTS",
+        )
+
+
+def as_markdown() -> str:
+    """The text of docs/AUDIT-EVENTS.md."""
+    lines = [
+        "# Audit events",
+        "",
+        "Printed from `hub/audit/events.py` by `python -m hub.audit.events`; do not edit. What the columns of an event",
+        "mean and how to write one: the head of that file. How an entry is encoded and sealed: `AUDIT.md`.",
+        "",
+    ]
+    for kind in Kind:
+        lines += [f"## {kind}", "", "| event | meaning | facts | may also have | per person |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{event.name}` | {event.meaning} | {_keys(event.required)} | {_keys(event.optional)} "
+            f"| {_keys(event.person)} |"
+            for event in sorted(_ALL, key=lambda event: event.name)
+            if event.kind is kind
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _keys(names: tuple[str, ...]) -> str:
+    return " ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
