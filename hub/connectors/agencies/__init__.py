@@ -1,0 +1,1 @@
+"""One file per kind of agency: its words translated into ours, nothing else."""
