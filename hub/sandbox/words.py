@@ -1,0 +1,54 @@
+"""Word lists for names of people, villages and shops (docs/GLOSSARY.md says how the peoples name their children)."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from random import Random
+from typing import Any
+
+
+@cache
+def word_lists() -> dict[str, Any]:
+    """The lists of ``data/words.json``."""
+    loaded: dict[str, Any] = json.loads(files("hub.sandbox").joinpath("data", "words.json").read_text("utf-8"))
+    return loaded
+
+
+@cache
+def _peoples() -> tuple[tuple[str, ...], tuple[float, ...]]:
+    peoples = word_lists()["peoples"]
+    return tuple(peoples), tuple(people["weight"] for people in peoples.values())
+
+
+@cache
+def _surnames(people: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    surnames = word_lists()[people]["surnames"]
+    return tuple(surnames), tuple(surnames.values())
+
+
+def draw_people(rng: Random) -> str:
+    """A people by its share of the prefecture; it decides names only and is never sent except as a forbidden field."""
+    names, weights = _peoples()
+    return rng.choices(names, weights)[0]
+
+
+def ethnic_code(people: str) -> str:
+    """GB/T 3304 code of a people, for the forbidden fields that some offices still send."""
+    code: str = word_lists()["peoples"][people]["code"]
+    return code
+
+
+def draw_surname(rng: Random, people: str) -> str:
+    """A surname usual among a people."""
+    names, weights = _surnames(people)
+    return rng.choices(names, weights)[0]
+
+
+def draw_given_name(rng: Random, people: str, *, male: bool) -> str:
+    """A given name usual among a people; short lists make many namesakes in one village, as in life."""
+    lists = word_lists()
+    pool = lists[people]["male" if male else "female"]
+    if people != "han" and rng.random() < 0.3:  # many families also use Han names
+        pool = lists["han"]["male" if male else "female"]
+    given: str = rng.choice(pool)
+    return given
