@@ -1,0 +1,1 @@
+"""The SQL texts and the few lines that run each."""

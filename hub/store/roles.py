@@ -1,0 +1,114 @@
+"""The login roles of the hub. They belong to the whole server; what each may do is granted by the migrations."""
+
+import base64
+import hashlib
+import hmac
+import os
+
+import asyncpg
+
+from hub.core.errors import StoreError
+from hub.store.database import Database, DbRole
+from hub.store.passwords import password_of
+
+_ROUNDS = 4096
+_LOCK = 7_241_018
+"""Advisory lock held while roles and databases are made."""
+
+_ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT"
+
+
+async def ensure_roles(connection: asyncpg.Connection, database: Database) -> None:
+    """Make every role of :class:`DbRole` that is missing and give it the password of the key folder.
+
+    ``connection`` may make roles (embedded: superuser; external: the login of the URL). Several commands may do this at
+    once. A role whose password already works is left alone, so an external server needs no right to make roles once
+    they exist. Raises :class:`StoreError` if the right is missing.
+    """
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    try:
+        existing = {row[0] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+        for role in DbRole:
+            if database.administrator is not None and database.administrator[0] == role:
+                continue
+            password = password_of(database.keys_folder, role)
+            if role not in existing:
+                await connection.execute(f"CREATE ROLE {role} {_ATTRIBUTES} PASSWORD '{scram_verifier(password)}'")
+            elif not await _lets_in(database, role):
+                await connection.execute(f"ALTER ROLE {role} {_ATTRIBUTES} PASSWORD '{scram_verifier(password)}'")
+    except asyncpg.InsufficientPrivilegeError:
+        raise StoreError(
+            f"the login of HUB_DATABASE_URL may not make or change the role {role} on {database.host}.",
+            remedy="Give it CREATEROLE for the set-up, or make the roles yourself, with the key folder's passwords.",
+            code="STORE_RIGHTS",
+        ) from None
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+async def ensure_database(connection: asyncpg.Connection, name: str) -> None:
+    """Make the database ``name`` for the owner role if it is missing, closed to everybody who is not a hub role.
+
+    ``connection`` is to another database of the server, with the right to make databases.
+    """
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    try:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+            await connection.execute(f'CREATE DATABASE "{name}" OWNER {DbRole.OWNER} TEMPLATE template0')
+        roles = ", ".join(DbRole)
+        await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+        await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {roles}')
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+async def open_external(connection: asyncpg.Connection, database: Database) -> None:
+    """Let the owner role make schemas in an external database that the login of the URL owns, and the others connect.
+
+    Does nothing where the rights are there. Raises :class:`StoreError` if they are missing and cannot be given.
+    """
+    wanted = await connection.fetch(
+        """
+        SELECT role FROM unnest($1::text[]) AS role
+        WHERE NOT has_database_privilege(role, current_database(), CASE role WHEN $2 THEN 'CREATE' ELSE 'CONNECT' END)
+           OR role = $2 AND NOT has_schema_privilege(role, 'public', 'CREATE')
+        """,
+        list(DbRole),
+        DbRole.OWNER,
+    )
+    name = database.name.replace('"', '""')
+    try:
+        for (role,) in wanted:
+            await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {role}')
+            if role == DbRole.OWNER:
+                await connection.execute(f'GRANT CREATE ON DATABASE "{name}" TO {role}')
+                await connection.execute(f"GRANT ALL ON SCHEMA public TO {role} WITH GRANT OPTION")
+    except asyncpg.InsufficientPrivilegeError:
+        raise StoreError(
+            f"the login of HUB_DATABASE_URL may not give rights on the database `{database.name}`.",
+            remedy="Let it own that database for the set-up.",
+            code="STORE_RIGHTS",
+        ) from None
+
+
+async def _lets_in(database: Database, role: DbRole) -> bool:
+    try:
+        connection = await database.connect(role)
+    except StoreError as error:
+        if error.code == "STORE_LOGIN":
+            return False
+        if error.code == "STORE":  # the password was right, the database is not there yet
+            return True
+        raise
+    await connection.close()
+    return True
+
+
+def scram_verifier(password: str) -> str:
+    """What the server stores of a password (RFC 5802, RFC 7677), so that the password itself is never sent."""
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, server64 = (base64.b64encode(raw).decode() for raw in (salt, stored, server))
+    return f"SCRAM-SHA-256${_ROUNDS}:{salt64}${stored64}:{server64}"
