@@ -58,6 +58,8 @@ async def ensure_database(connection: asyncpg.Connection, name: str) -> None:
         roles = ", ".join(DbRole)
         await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
         await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {roles}')
+        # The merge of delivered rows works over temporary tables; nobody else needs any.
+        await connection.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO {DbRole.INGEST}')
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
@@ -80,6 +82,8 @@ async def open_external(connection: asyncpg.Connection, database: Database) -> N
     try:
         for (role,) in wanted:
             await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {role}')
+            if role == DbRole.INGEST:
+                await connection.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO {role}')
             if role == DbRole.OWNER:
                 await connection.execute(f'GRANT CREATE ON DATABASE "{name}" TO {role}')
                 await connection.execute(f"GRANT ALL ON SCHEMA public TO {role} WITH GRANT OPTION")
