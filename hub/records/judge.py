@@ -24,12 +24,13 @@ GuarantorIndexes = dict[str, tuple[bytes, ...]]
 
 @dataclass(slots=True)
 class Held:
-    """A row the hub holds already, or one judged earlier in the same step."""
+    """A row the hub holds already (``was_held``), or one judged earlier in the same step."""
 
     content_hash: bytes
     state: str
     reason: QuarantineReason | None
     is_superseded: bool = False
+    was_held: bool = False
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ by one statement. Cost grows with the rows of the step and the versions held und
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +40,9 @@ _QUARANTINE_COLUMNS = (
     "sealed_row",
 )  # fmt: skip
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
+"""What asyncpg sends as PostgreSQL's ``infinity``."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInRun:
@@ -57,13 +60,14 @@ async def merge_step(
     """Merge one step in the caller's transaction and move the counts, the file list and the watermark with it."""
     await connection.execute("SELECT FROM ingest.source_state WHERE source = $1 FOR UPDATE", source.name)
     judge = await _judge(connection, keys, source, step)
-    await _insert(connection, keys, source, step, judge.result, now)
+    current = await _plainly_current(connection, source, step, judge)
+    await _insert(connection, keys, source, step, judge.result, now, current)
     if step.file is not None:
         await _note_file(connection, source, step.file)
     if step.refused is not None:
         await _note_refused(connection, source, step.refused)
     await _store_consents(connection, source, judge.consents, judge.result.new)
-    if step.rows or step.file is not None:
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM touched)"):
         await recompute_currency(connection, source.name, source.run_id, now)
     await _note_seen_again(connection, source, judge.result, now)
     await _count(connection, source, step, judge.result)
@@ -97,6 +101,7 @@ async def _judge(connection: asyncpg.Connection, keys: KeyService, source: Sourc
                 record["state"],
                 None if record["reason"] is None else QuarantineReason(record["reason"]),
                 is_superseded=record["state"] == "VALID" and not record["is_current"],
+                was_held=True,
             )
         )
     judge = Judge(
@@ -119,6 +124,37 @@ async def _judge(connection: asyncpg.Connection, keys: KeyService, source: Sourc
 
 def _indexes(keys: KeyService, id_number: str | None) -> tuple[bytes, ...]:
     return () if id_number is None else tuple(keys.indexes("identity", id_number))
+
+
+async def _plainly_current(connection: asyncpg.Connection, source: SourceInRun, step: Step, judge: Judge) -> set[UUID]:
+    """Rows that are current because nothing else is held under their key; their keys need no further working out."""
+    if step.file is not None and step.file.group is not None and await _is_group_known(connection, source, step.file):
+        return set()
+    known = {key for (key, _), rows in judge.held.items() if any(row.was_held for row in rows)}
+    best: dict[str, JudgedRow] = {}
+    for judged in judge.result.new:
+        key = judged.row.source_key
+        if judged.reason is None and key not in known:
+            other = best.get(key)
+            if other is None or _rank(judged) >= _rank(other):
+                best[key] = judged
+    await connection.execute("DELETE FROM touched WHERE source_key <> ALL($1)", list(known))
+    return {judged.row_id for judged in best.values()}
+
+
+def _rank(judged: JudgedRow) -> tuple[int, bool]:
+    return judged.row.version_rank, judged.row.tombstone
+
+
+async def _is_group_known(connection: asyncpg.Connection, source: SourceInRun, file: FileRead) -> bool:
+    known: bool = await connection.fetchval(
+        """SELECT EXISTS (SELECT FROM ingest.file
+                          WHERE source = $1 AND file_group = $2 AND state = 'READ' AND name <> $3)""",
+        source.name,
+        file.group,
+        file.name,
+    )
+    return known
 
 
 async def _unreadable(connection: asyncpg.Connection, source: SourceInRun, step: Step) -> set[bytes]:
@@ -186,6 +222,7 @@ async def _insert(
     step: Step,
     judgement: Judgement,
     now: datetime,
+    current: set[UUID],
 ) -> None:
     new = judgement.new
     if not new:
@@ -200,13 +237,19 @@ async def _insert(
         "held_row",
         schema_name="ingest",
         columns=_HELD_COLUMNS,
-        records=[_held_record(source, step.file, j, arrival + n) for n, j in enumerate(new, start=1)],
+        records=[
+            _held_record(source, step.file, j, arrival + n, j.row_id in current) for n, j in enumerate(new, start=1)
+        ],
     )
     await connection.copy_records_to_table(
         "observation",
         schema_name="record",
         columns=_OBSERVATION_COLUMNS,
-        records=[_observation_record(keys, source, j, now) for j in new if j.reason is None],
+        records=[
+            _observation_record(keys, source, j, now, FOREVER if j.row_id in current else now)
+            for j in new
+            if j.reason is None
+        ],
     )
     await connection.copy_records_to_table(
         "quarantine",
@@ -216,18 +259,22 @@ async def _insert(
     )
 
 
-def _held_record(source: SourceInRun, file: FileRead | None, judged: JudgedRow, arrival: int) -> tuple[Any, ...]:
+def _held_record(
+    source: SourceInRun, file: FileRead | None, judged: JudgedRow, arrival: int, is_current: bool
+) -> tuple[Any, ...]:
     row = judged.row
     return (
         judged.row_id, source.name, row.source_key, row.version, row.version_rank, judged.content_hash, arrival,
-        row.kind.value, row.tombstone, "VALID" if judged.reason is None else "QUARANTINED", judged.reason, False,
+        row.kind.value, row.tombstone, "VALID" if judged.reason is None else "QUARANTINED", judged.reason, is_current,
         next(iter(judged.subject_indexes), None), file.name if file else None, file.group if file else None,
-        file.number if file else None, source.run_id, None,
+        file.number if file else None, source.run_id, source.run_id if is_current else None,
     )  # fmt: skip
 
 
-def _observation_record(keys: KeyService, source: SourceInRun, judged: JudgedRow, now: datetime) -> tuple[Any, ...]:
-    """The observation of a valid row; its recorded range is empty until the key's currency is worked out."""
+def _observation_record(
+    keys: KeyService, source: SourceInRun, judged: JudgedRow, now: datetime, recorded_to: datetime
+) -> tuple[Any, ...]:
+    """The observation of a valid row; unless it is plainly current its recorded range is empty for the moment."""
     row = judged.row
     context = judged.row_id.bytes
     payload = {"value": row.value, "name": row.name, "id_number": row.id_number, "wire": row.wire, "origin": row.origin}
@@ -236,7 +283,8 @@ def _observation_record(keys: KeyService, source: SourceInRun, judged: JudgedRow
         uuid7(), judged.row_id, source.name, row.source_key, row.version, row.kind.value,
         row.category.value if row.category else None, row.tombstone, next(iter(judged.subject_indexes), None),
         row.household_no, row.valid_from, row.valid_to, row.adverse, row.suppressed, row.consent_id, row.source_time,
-        now, now, source.agreement_no, judged.content_hash, keys.seal("payload", orjson.dumps(payload), context),
+        now, recorded_to, source.agreement_no, judged.content_hash,
+        keys.seal("payload", orjson.dumps(payload), context),
         keys.seal("hint", hint, context) if hint else None,
     )  # fmt: skip
 
