@@ -162,7 +162,7 @@ _item(
     "TaxGrade",
     TAX_GRADE,
     "tax",
-    (("gradeYear", _P2, "评价年度", "Year graded."), ("grade", _P2, "信用等级", "Grade: A, B, M, C or D.")),
+    (("gradeYear", _P1, "评价年度", "Year graded."), ("grade", _P1, "信用等级", "Grade: A, B, M, C or D.")),
 )
 _item(
     "TaxArrears",
@@ -364,7 +364,7 @@ _section(
     (("items", CONFLICT, _P1, "数据不一致", "Disagreements between sources, shown and not resolved."),),
 )
 _item(
-    "Conflict",
+    "SourceConflict",
     CONFLICT,
     "derived",
     (("type", _P1, "类型", "Kind of disagreement."), ("source", _P1, "来源", "The source that disagrees.")),

@@ -1,0 +1,1 @@
+"""The GraphQL edge: schema, limits, and the HTTP view. It calls flows and nothing below them but the core."""

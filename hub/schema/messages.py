@@ -1,0 +1,68 @@
+"""What the schema says to people, in Chinese and in English. Codes are stable, texts are not; no text repeats a value."""
+
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+_TEXTS: dict[str, tuple[str, str]] = {
+    "INVALID_INPUT": ("输入有误，请按各字段的提示修改。", "The input was refused; see the fields."),
+    "ID_NUMBER_INVALID": (
+        "身份证号不正确：应为18位（或15位旧号），且校验位相符。",
+        "This is no identity number: it has 18 characters (15 in the old form) and a check character.",
+    ),
+    "NAME_MISSING": ("请填写姓名。", "The name is missing."),
+    "ID_MALFORMED": ("编号格式不正确。", "This is no id that the hub has given out."),
+    "OFFICER_MISSING": (
+        "机构系统查询时必须写明经办人（officer）。",
+        "A system must name the officer on whose behalf it asks (`officer`).",
+    ),
+    "OFFICER_MALFORMED": (
+        "经办人编号只能包含字母、数字和 . _ @ -，最多64位。",
+        "An officer's id has letters, digits and . _ @ - only, at most 64.",
+    ),
+    "OFFICER_NOT_YOURS": (
+        "个人账户不能代他人操作，请去掉 officer。",
+        "A person's account acts for itself; leave `officer` out.",
+    ),
+    "KEY_MALFORMED": (
+        "幂等键只能包含字母、数字和 . _ : -，最多64位。",
+        "An idempotency key has letters, digits and . _ : - only, at most 64.",
+    ),
+    "CATEGORY_UNKNOWN": ("没有这个数据类别。", "There is no such category."),
+    "PAGE_SIZE": ("每页条数应为1至100。", "A page has 1 to 100 items."),
+    "CURSOR_MALFORMED": ("游标无效，请使用上一页返回的游标。", "This is no cursor; use one from the page before."),
+    "NOT_ALLOWED": ("您无权进行此操作。", "You may not do that."),
+    "NOT_FOUND": ("没有找到，或您无权查看。", "There is no such thing, or you may not know of it."),
+    "CONFLICT": ("状态已被更改，请刷新后重试。", "Somebody changed it first; read it again."),
+    "INTERNAL": (
+        "系统内部错误，未返回任何数据。请将请求编号告知管理员。",
+        "An internal error; nothing was returned. Tell the operator the request id.",
+    ),
+    "UNAUTHENTICATED": ("请先取得访问令牌。", "An access token is needed."),
+}
+
+
+def text(code: str, language: Language) -> str:
+    """The text of a code; a code without a text of its own gets that of :code:`NOT_ALLOWED`."""
+    chinese, english = _TEXTS.get(code) or _TEXTS["NOT_ALLOWED"]
+    return english if language == "en" else chinese
+
+
+def has_text(code: str) -> bool:
+    """Whether the code has a text of its own."""
+    return code in _TEXTS
+
+
+def language_of(accept_language: str) -> Language:
+    """The language asked for by an ``Accept-Language`` header; Chinese unless English is preferred to it."""
+    best: tuple[float, Language] = (0.0, "zh")
+    for item in accept_language.split(",")[:10]:
+        tag, _, quality = item.partition(";q=")
+        language: Language | None = {"zh": "zh", "en": "en"}.get(tag.strip().lower()[:2])  # type: ignore[assignment]
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if language is not None and weight > best[0]:
+            best = (weight, language)
+    return best[1]

@@ -1,0 +1,99 @@
+"""Types whose every field stands in the registry of classified fields (hub/core/fields.py)."""
+
+from enum import StrEnum
+from typing import Any, TypeVar, dataclass_transform
+
+import strawberry
+from strawberry.schema_directive import Location
+
+from hub.core.fields import FIELDS, STRUCTURE, Sensitivity
+from hub.core.names import AbsenceReason, Form, Purpose, WithheldReason
+from hub.schema.types.scalars import camel
+
+T = TypeVar("T")
+
+
+def _enum(cls: type[StrEnum], description: str) -> Any:
+    return strawberry.enum(cls, description=description)
+
+
+SENSITIVITY = _enum(Sensitivity, "How a value must be guarded; classes of the data dictionary.")
+FORM = _enum(Form, "How much of a value is shown.")
+PURPOSE = _enum(Purpose, "What data are wanted for; it decides, with the basis, which fields are shown.")
+WITHHELD_REASON = _enum(WithheldReason, "Why a value is kept back; the same whether or not there is a value.")
+ABSENCE_REASON = _enum(AbsenceReason, "Why a granted field has no value.")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="The category and form that must be granted before the field is read, and how it must be guarded.",
+)
+class Classified:
+    """``@classified`` in the SDL."""
+
+    category: str
+    form: Form
+    sensitivity: Sensitivity
+    label: str
+    source: str
+
+
+@dataclass_transform()
+def disclosed(cls: type[T]) -> type[T]:
+    """A Strawberry type that takes descriptions and ``@classified`` from the registry.
+
+    Raises :class:`LookupError` for a field that is neither classified nor declared as structure: such a schema must not
+    start.
+    """
+    made = strawberry.type(cls, description=(cls.__doc__ or "").strip())
+    for field in made.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+        field_id = f"{cls.__name__}.{camel(field.python_name)}"
+        entry = FIELDS.get(field_id)
+        if entry is not None:
+            field.description = f"{entry.label}. {entry.meaning}"
+            field.directives = [
+                Classified(
+                    category=entry.part.category.value,
+                    form=entry.part.form,
+                    sensitivity=entry.sensitivity,
+                    label=entry.label,
+                    source=entry.source,
+                )
+            ]
+        elif field_id in STRUCTURE:
+            field.description = field.description or _STRUCTURE_TEXT[camel(field.python_name)]
+        else:
+            raise LookupError(f"field `{field_id}` is not classified; add it to hub/core/fields.py")
+    return made
+
+
+_STRUCTURE_TEXT = {
+    "completeness": "本节是否完整显示。 Whether everything asked for in this section is shown.",
+    "provenance": "来源、时间与版本。 Where the value came from, when, and in which version.",
+    "household": "户信息。 The household: area, size, minors, status.",
+    "identity": "身份信息。 Who the person is, masked.",
+    "tax": "税务。 What the tax office reported.",
+    "socialInsurance": "社会保险。 What the social security office reported.",
+    "clinicArrears": "卫生院欠费。 What township clinics reported.",
+    "relief": "社会救助。 What the civil affairs office reported.",
+    "bank": "银行。 What banks reported.",
+    "adverse": "不良信息。 Adverse information with notice and end.",
+    "conflicts": "数据不一致。 Disagreements between sources.",
+    "borrowerId": "仅对本机构有效的借款人编号。 The borrower's id, for the asking organisation only; null where "
+    "nothing may be said.",
+    "asOf": "数据截至时间。 The instant at which the record was read; null where nothing is disclosed.",
+    "purpose": "查询目的。 The purpose asked under.",
+    "withheld": "未披露的字段及原因。 What is null because it is kept back, decided before anything was read.",
+    "absent": "已授权但没有值的字段及原因。 What is granted and has no value, and why.",
+    "field": "字段位置。 Where in the answer, for instance `tax.grades`.",
+    "category": "数据类别。 The category that would have to be granted.",
+    "form": "数据形式。 The form asked for.",
+    "reason": "原因。 Why.",
+    "canAskConsent": "征得本人同意后能否查看。 Whether the person's consent could lift it.",
+    "source": "提供单位。 The source that reported it.",
+    "sourceTime": "来源时间。 The source's own time of the value.",
+    "recordedAt": "入库时间。 When the hub wrote it down.",
+    "sourceVersion": "来源版本。 The source's version of the row.",
+    "validFrom": "生效日期。 Since when it is true in the world.",
+    "validTo": "失效日期。 Until when; null while it is still true.",
+}
