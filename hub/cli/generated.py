@@ -1,0 +1,39 @@
+"""``hub generated``: the files of the repository that are written by the code, and the check of them."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FILES = {
+    "docs/SETTINGS.md": "hub.settings:as_markdown",
+}
+"""Path in the repository -> ``module:function`` that returns its whole text."""
+
+app = typer.Typer(help="Files written by the code.")
+
+
+@app.command()
+def generated(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if a file is out of date.")
+    ] = False,
+) -> None:
+    """Write every generated file anew, from the root of the repository."""
+    stale = [path for path, source in FILES.items() if _differs(Path(path), source, write=not check)]
+    for path in stale:
+        print(f"{path} is out of date: run `make generated`." if check else f"{path} was written.")
+    if check and stale:
+        raise typer.Exit(1)
+
+
+def _differs(path: Path, source: str, *, write: bool) -> bool:
+    module, function = source.split(":")
+    text: str = getattr(importlib.import_module(module), function)()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    if write:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return True
