@@ -1,7 +1,7 @@
 """From a disclosure to the object that is executed over: plain JSON objects, one pass, nothing fetched later.
 
-The bodies of sections keep their keys, because they are the names of the GraphQL fields. A section object holds what was
-granted and nothing else, so a field that somebody forgot to guard has nothing to show.
+The bodies of sections keep their keys, because they are the names of the GraphQL fields. A section object holds what
+was granted and nothing else, so a field that somebody forgot to guard has nothing to show.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What the schema says to people, in Chinese and in English. Codes are stable, texts are not; no text repeats a value."""
+"""What the schema says to people, in Chinese and in English; codes are stable, no text repeats a value."""
 
 from typing import Literal
 

@@ -1,5 +1,6 @@
 """Types whose every field stands in the registry of classified fields (hub/core/fields.py)."""
 
+import inspect
 from enum import StrEnum
 from typing import Any, TypeVar, dataclass_transform
 
@@ -45,7 +46,7 @@ def disclosed(cls: type[T]) -> type[T]:
     Raises :class:`LookupError` for a field that is neither classified nor declared as structure: such a schema must not
     start.
     """
-    made = strawberry.type(cls, description=(cls.__doc__ or "").strip())
+    made = strawberry.type(cls, description=inspect.cleandoc(cls.__doc__ or ""))
     for field in made.__strawberry_definition__.fields:  # type: ignore[attr-defined]
         field_id = f"{cls.__name__}.{camel(field.python_name)}"
         entry = FIELDS.get(field_id)

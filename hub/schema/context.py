@@ -1,0 +1,62 @@
+"""What one request carries through its operation."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from hub.core.clock import Clock
+from hub.core.disclosure import Asker
+from hub.core.names import Role
+from hub.schema.messages import Language
+from hub.schema.ports import Disclosing, Receipt
+from hub.schema.selection import Operation, Selections
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who the verified token speaks for.
+
+    ``is_system``: an organisation's system (a registered client), which names its officer in each operation; otherwise
+    a person's account. ``role`` and ``person_id`` are what the database says at this moment, not the token.
+    """
+
+    id: str
+    token_id: str
+    is_system: bool
+    role: Role
+    person_id: UUID | None
+    organisation_id: str | None
+
+    def asker(self, officer: str | None = None) -> Asker:
+        """The asker of a flow; ``officer`` is the named person behind a system."""
+        return Asker(client_id=self.id, token_id=self.token_id, actor=officer or self.id)
+
+
+@dataclass(slots=True)
+class Ports:
+    """The flows and tools that resolvers may call."""
+
+    disclosing: Disclosing
+    selections: Selections
+    clock: Clock
+
+
+@dataclass(slots=True)
+class OperationContext:
+    """One request. ``document`` and ``operation`` are set when the document has been parsed and validated."""
+
+    bearer: Bearer
+    language: Language
+    method: str
+    ports: Ports
+    document: str = ""
+    operation_name: str | None = None
+    operation: Operation = Operation("", frozenset())  # noqa: RUF009 - a NamedTuple cannot be changed
+    variables: dict[str, Any] = field(default_factory=dict)
+    receipt: Receipt | None = None
+
+
+Info = strawberry.Info[OperationContext, None]
+"""The resolver's second argument."""

@@ -1,0 +1,28 @@
+"""What the schema needs of the flows; the composition root passes the real ones."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from hub.core.disclosure import Disclosure, DisclosureRequest
+
+
+class Receipt(Protocol):
+    """Proof that the audit log holds the entry of this act."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The receipt for ``extensions.receipt``."""
+
+
+class Disclosing(Protocol):
+    """The one gate through which values about a person leave."""
+
+    async def disclose(self, request: DisclosureRequest) -> tuple[Disclosure, Receipt]:
+        """Judge, record, read and wait for the signed entry. Raises :class:`~hub.core.errors.HubError`."""
+
+
+class Now(Protocol):
+    """The clock."""
+
+    def __call__(self) -> datetime:
+        """The present instant with its zone."""

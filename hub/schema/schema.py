@@ -1,0 +1,103 @@
+"""The executable schema: types, rules, caches, and what happens around one operation."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, cast
+
+import strawberry
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.execution import ExecutionContext
+
+from hub.schema.borrower import plain
+from hub.schema.context import OperationContext
+from hub.schema.errors import log_errors
+from hub.schema.limits import RULES, TOKENS_MAX
+from hub.schema.query import Query
+from hub.schema.selection import operation_of
+from hub.schema.types.scalars import SCALARS, resolve_plain
+
+_CACHED_DOCUMENTS = 1000
+
+
+class OperationFrame(SchemaExtension):
+    """Puts the normalised operation into the context before execution and the receipt into the reply after it."""
+
+    def on_validate(self) -> Iterator[None]:
+        yield
+        execution = self.execution_context
+        context = cast(OperationContext, execution.context)
+        if execution.pre_execution_errors or execution.query is None:
+            return
+        if context.method == "GET" and _reads_data(execution.graphql_document, execution.operation_name):
+            execution.pre_execution_errors = [
+                GraphQLError(
+                    "Data are read by POST only, so that nothing about a person stands in a URL.",
+                    extensions={"code": "BAD_REQUEST"},
+                )
+            ]
+
+    def on_execute(self) -> Iterator[None]:
+        execution = self.execution_context
+        context = cast(OperationContext, execution.context)
+        context.document = execution.query or ""
+        context.operation_name = execution.operation_name
+        context.operation = operation_of(context.document, context.operation_name)
+        context.variables = {
+            name: plain(value)
+            for name, value in (execution.variables or {}).items()
+            if name in context.operation.variables
+        }
+        yield
+
+    def get_results(self) -> dict[str, Any]:
+        receipt = cast(OperationContext, self.execution_context.context).receipt
+        return {} if receipt is None else {"receipt": receipt.as_json()}
+
+
+def _reads_data(document: DocumentNode | None, name: str | None) -> bool:
+    """Whether the operation has any root field but introspection; a fragment at the root counts as one."""
+    for node in document.definitions if document else ():
+        if isinstance(node, OperationDefinitionNode) and (name is None or (node.name and node.name.value == name)):
+            return any(
+                not getattr(getattr(item, "name", None), "value", "").startswith("__")
+                for item in node.selection_set.selections
+            )
+    return False
+
+
+class HubSchema(strawberry.Schema):
+    """The schema with an error log that holds no values."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        log_errors(errors)
+
+    @property
+    def graphql(self) -> GraphQLSchema:
+        """The schema as the engine knows it."""
+        return self._schema
+
+
+@lru_cache(maxsize=1)
+def build_schema() -> HubSchema:
+    """The one schema; building it checks that every field is classified."""
+    return HubSchema(
+        query=Query,
+        config=StrawberryConfig(
+            default_resolver=resolve_plain, disable_field_suggestions=True, scalar_map=SCALARS, relay_max_results=100
+        ),
+        extensions=[
+            OperationFrame,
+            lambda: MaxTokensLimiter(max_token_count=TOKENS_MAX),
+            lambda: AddValidationRules(list(RULES)),
+            lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
+            lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
+        ],
+    )
+
+
+def sdl() -> str:
+    """The text of ``schema.graphql``."""
+    return print_schema(build_schema()) + "\n"
