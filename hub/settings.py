@@ -26,10 +26,7 @@ _OTHERS = ("HUB_TEST_", "HUB_BENCH_")
 
 
 def _folder(text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_absolute():
-        raise ValueError("it must be an absolute path")
-    return path
+    return Path(text).expanduser().absolute()
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:
@@ -77,7 +74,7 @@ class Settings:
         "HUB_HOME",
         _folder,
         platformdirs.user_data_dir("credit-hub"),
-        "Folder of the hub's data and keys; made when missing. An absolute path.",
+        "Folder of the hub's data and keys; made when missing.",
         shown="the user's data directory, for instance `~/.local/share/credit-hub`",
     )
     database_url: str | None = _setting(

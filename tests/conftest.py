@@ -8,20 +8,24 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from hub.core.errors import StoreError
 from hub.store.database import Database
 from hub.store.keys import FileKeys
 from hub.store.prepare import StoreOptions, prepare
 from hub.store.server import EmbeddedServer
 
+_PREFIX = "hub-tests-"
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def server_home() -> Iterator[Path]:
     """HUB_HOME of the run's own server, which is stopped and removed at the end."""
-    home = Path(tempfile.mkdtemp(prefix="hub-tests-"))
+    _remove_leftovers()
+    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     yield home
     if (home / "postgres").exists():
         asyncio.run(EmbeddedServer(home).remove())
@@ -40,6 +44,20 @@ def template(server_home: Path, server: EmbeddedServer) -> Database:
     # HUB_TEST_REVISION stops at an earlier revision, to work on one migration while a later one is being written.
     revision = os.environ.get("HUB_TEST_REVISION")
     return asyncio.run(prepare(StoreOptions(server_home, fsync=False), revision=revision))
+
+
+def _remove_leftovers() -> None:
+    """Stop and delete servers of runs that were killed before they could do so themselves."""
+    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        number = home.name.removeprefix(_PREFIX).partition("-")[0]
+        if home.stat().st_uid != os.getuid() or not number.isdigit() or psutil.pid_exists(int(number)):
+            continue
+        try:
+            if (home / "postgres").exists():
+                asyncio.run(EmbeddedServer(home).remove())
+            shutil.rmtree(home)
+        except (OSError, StoreError):
+            continue  # another run is removing it right now
 
 
 async def _execute(server: EmbeddedServer, sql: str) -> None:
