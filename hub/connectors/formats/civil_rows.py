@@ -1,0 +1,360 @@
+"""One row of the civil affairs service, checked and in the hub's words.
+
+Pure translation of docs/CONTRACTS.md, civil affairs, sections 3-5. What ``CheckedRow.value`` holds (days and times as
+ISO text; a tombstone's value is empty):
+
+* ``HOUSEHOLD``: ``household_no``, ``village_code`` (12 digits), ``township_name``, ``village_name``, ``group_no``,
+  ``phone`` (each ``None`` if empty), ``status`` (``ACTIVE`` or ``CANCELLED``), ``changed_at``.
+* ``MEMBER``: ``member_no``, ``household_no``, ``name``, ``id_number`` (18 characters, ``None`` for a child without
+  one), ``birth_date``, ``relation`` (GB/T 4761), ``joined_on``, ``left_on``, ``died_on``, ``changed_at``.
+* ``EVENT``: ``event_no``, ``event_type`` (``01`` split, ``02`` merge, ``03`` move, ``04`` death, ``05`` ID number
+  corrected), ``effective_on``, ``registered_at``, ``from_household``, ``to_household``, ``to_village_code``,
+  ``to_group_no``, ``members``: a list of ``member_no``, ``relation``, ``old_id_number``, ``new_id_number`` (both 18
+  characters, only in ``05``).
+* ``FACT`` of category ``civil.relief``: ``relief_type`` (``LOW_INCOME``, ``FIVE_GUARANTEE``, ``TEMPORARY``, ``OTHER``),
+  ``relief_household_size`` (number or ``None``), ``monthly_amount`` (yuan, text with two decimals).
+
+``household_no`` of the row is set for households, members and relief; ``name`` and ``id_number`` for members.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from lxml import etree
+
+from hub.connectors.check import (
+    TOMBSTONE_CONTENT,
+    YUAN,
+    RowCheck,
+    UnreadableKeys,
+    content_bytes,
+    unreadable_row,
+    yuan_text,
+)
+from hub.core.clock import day_of, iso
+from hub.core.identifiers import birth_date, clean_id_number, is_adult
+from hub.core.names import Category, QuarantineReason
+from hub.core.rows import CheckedRow, RowKind
+from hub.core.text import is_mojibake
+
+FORBIDDEN = frozenset({"mz", "zzmm", "cjlb", "cjdj"})
+"""Ethnicity, political status, disability class and grade (条例 art. 14, PIPL art. 28)."""
+
+ID_TAIL = "sfzjhm_tail"
+"""Under this name the disability class and grade at the end of a 20-character number are counted as dropped."""
+
+RELATIONS = frozenset({"01", "02", "10", "11", "12", "97", "99"} | {f"{n}" for n in range(20, 90)})
+"""Relation to the head of the household (GB/T 4761), as far as the agency uses it."""
+
+RELIEF_TYPES = {"01": "LOW_INCOME", "02": "FIVE_GUARANTEE", "03": "TEMPORARY", "05": "OTHER"}
+"""The hub's word for each kind of relief it may hold."""
+
+ORPHAN_AID = "04"
+"""The kind of relief that the hub must never hold."""
+
+MAX_MONTHLY_RELIEF = Decimal(20_000)
+"""No relief is higher, in yuan per month."""
+
+_EVENT_TYPES = frozenset({"01", "02", "03", "04", "05"})
+_STATUS = {"1": "ACTIVE", "0": "CANCELLED"}
+_VERSION = re.compile(r"[0-9]{1,18}")
+_VILLAGE = re.compile(r"5331[0-9]{8}")
+_PERSONS = re.compile(r"[0-9]{1,4}")
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_TWENTY = re.compile(r"[0-9A-Z]{20}")
+_ID_AND_MORE = re.compile(r"[0-9]{17}[0-9X].{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One of the four operations: what its rows are called and made of."""
+
+    name: str
+    operation: str
+    element: str
+    key: str
+    changed: str
+    revoked: str
+    kind: RowKind
+    fields: frozenset[str]
+
+
+HOUSEHOLDS = Feed(
+    "households", "QueryHouseholds", "household", "hubh", "gxsj", "scbz", RowKind.HOUSEHOLD,
+    frozenset({"hubh", "bbh", "gxsj", "xzqhdm", "xzmc", "cmc", "zh", "lxdh", "hzt", "scbz"}),
+)  # fmt: skip
+MEMBERS = Feed(
+    "members", "QueryMembers", "member", "cybh", "gxsj", "scbz", RowKind.MEMBER,
+    frozenset({"cybh", "bbh", "gxsj", "hubh", "xm", "sfzjhm", "csrq", "yhzgx", "rhrq", "lhrq", "swrq", "scbz"}),
+)  # fmt: skip
+RELIEF = Feed(
+    "relief", "QueryRelief", "relief", "jzbh", "gxsj", "scbz", RowKind.FACT,
+    frozenset({"jzbh", "bbh", "gxsj", "hubh", "jzlx", "ksrq", "jsrq", "bzrs", "yjzje", "scbz"}),
+)  # fmt: skip
+EVENTS = Feed(
+    "events", "QueryEvents", "event", "sjbh", "djsj", "cxbz", RowKind.EVENT,
+    frozenset({"sjbh", "bbh", "djsj", "sjlx", "sjrq", "yhubh", "xhubh", "xxzqhdm", "xzh", "cxbz"}),
+)  # fmt: skip
+FEEDS = (HOUSEHOLDS, MEMBERS, RELIEF, EVENTS)
+"""In the order in which they are read: what is referred to comes before what refers to it."""
+
+_EVENT_MEMBER = "cy"
+_EVENT_MEMBER_FIELDS = frozenset({"cybh", "yhzgx", "ysfzjhm", "xsfzjhm"})
+
+
+def local_name(element: etree._Element) -> str:
+    """The name of an element without its namespace."""
+    return str(etree.QName(element).localname)
+
+
+def civil_row(
+    element: etree._Element, feed: Feed, *, origin: str, unreadable: UnreadableKeys, today: date
+) -> CheckedRow:
+    """The checked row of one row element. ``today`` is the day of receipt in Asia/Shanghai."""
+    is_event = feed.kind is RowKind.EVENT
+    repeated = [child for child in element if is_event and local_name(child) == _EVENT_MEMBER]
+    check = _open(element, feed.fields, skip=repeated, today=today)
+    people = [
+        person for person in (_open(e, _EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
+    ]
+    tails = [_cut_tail(check, "sfzjhm")] + [_cut_tail(p, f) for p in people for f in ("ysfzjhm", "xsfzjhm")]
+    dropped = set(check.dropped).union(*(p.dropped for p in people)) | ({ID_TAIL} if any(tails) else set())
+
+    key, version = check.key_part(feed.key), check.key_part("bbh")
+    if key is None or version is None or not _VERSION.fullmatch(version):
+        content = _content(check, people)
+        place = f"{feed.element}|{key}" if key else unreadable.key([check.key_part(feed.changed)], content)
+        row = unreadable_row(key=place, origin=origin, content=content, kind=feed.kind, wire=_wire(check, people))
+        return replace(row, dropped=tuple(sorted(dropped))) if key else row
+    bare = CheckedRow(
+        kind=feed.kind,
+        source_key=f"{feed.element}|{key}",
+        version=str(int(version)),
+        version_rank=int(version),
+        origin=origin,
+        content=TOMBSTONE_CONTENT,
+        wire={feed.key: key, "bbh": version, feed.revoked: "1"},
+        tombstone=True,
+        category=Category.CIVIL_RELIEF if feed.kind is RowKind.FACT else None,
+        dropped=tuple(sorted(dropped)),
+    )
+    if check.fields.get(feed.revoked) == "1":
+        return bare
+    check.code(feed.revoked, {"0"}, mandatory=False)
+    changed = _instant(check, feed.changed)
+    bare = replace(bare, tombstone=False, source_time=changed)
+    if is_event:
+        return _event(bare, check, people, key, changed)
+    fill = {RowKind.HOUSEHOLD: _household, RowKind.MEMBER: _member, RowKind.FACT: _relief}[feed.kind]
+    if feed is MEMBERS and is_mojibake(_raw_text(element, "xm")):
+        check.add(QuarantineReason.TEXT_UNREADABLE)
+    filled = fill(bare, check, key, changed)
+    return replace(filled, content=check.content, reasons=check.reasons)
+
+
+# -- the four kinds ------------------------------------------------------------------------------------------------
+
+
+def _household(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> CheckedRow:
+    value = {
+        "household_no": key,
+        "village_code": _village(check, "xzqhdm", mandatory=True),
+        "township_name": check.text("xzmc"),
+        "village_name": check.text("cmc"),
+        "group_no": check.text("zh"),
+        "phone": check.text("lxdh"),
+        "status": _STATUS.get(check.code("hzt", _STATUS) or ""),
+        "changed_at": _iso_instant(changed),
+    }
+    return replace(row, value=value, wire=check.wire, household_no=key)
+
+
+def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> CheckedRow:
+    latest = None if changed is None else day_of(changed)
+    household = _mandatory_text(check, "hubh")
+    name = check.name("xm")
+    if name is None:
+        check.add(QuarantineReason.ROW_UNREADABLE)
+    id_number = check.id_number("sfzjhm", mandatory=False)
+    born = check.day("csrq", latest=latest)
+    if id_number is not None:
+        born = birth_date(id_number)
+    elif not check.given("sfzjhm") and (not check.given("csrq") or (born is not None and is_adult(born, check.today))):
+        check.add(QuarantineReason.ID_MISSING)
+    joined = check.day("rhrq", mandatory=True, latest=latest)
+    left = check.day("lhrq", latest=latest)
+    died = check.day("swrq", latest=latest)
+    check.in_order(joined, left)
+    value = {
+        "member_no": key,
+        "household_no": household,
+        "name": name,
+        "id_number": id_number,
+        "birth_date": _iso_day(born),
+        "relation": check.code("yhzgx", RELATIONS),
+        "joined_on": _iso_day(joined),
+        "left_on": _iso_day(left),
+        "died_on": _iso_day(died),
+        "changed_at": _iso_instant(changed),
+    }
+    return replace(row, value=value, wire=check.wire, household_no=household, name=name, id_number=id_number)
+
+
+def _relief(row: CheckedRow, check: RowCheck, _key: str, changed: datetime | None) -> CheckedRow:
+    household = _mandatory_text(check, "hubh")
+    relief_type = check.code("jzlx", RELIEF_TYPES.keys() | {ORPHAN_AID})
+    starts = check.day("ksrq", mandatory=True, latest=None if changed is None else day_of(changed))
+    ends = check.day("jsrq")
+    check.in_order(starts, ends)
+    amount = check.yuan("yjzje", shape=YUAN, maximum=MAX_MONTHLY_RELIEF)
+    persons = check.text("bzrs")
+    if persons is not None and not _PERSONS.fullmatch(persons):
+        check.add(QuarantineReason.BAD_AMOUNT)
+        persons = None
+    if relief_type == ORPHAN_AID:
+        # Nothing of such a record leaves here but what recognises it when it comes again.
+        check.add(QuarantineReason.FORBIDDEN_RECORD)
+        return replace(row, wire={})
+    value = {
+        "relief_type": RELIEF_TYPES.get(relief_type or ""),
+        "relief_household_size": None if persons is None else int(persons),
+        "monthly_amount": None if amount is None else yuan_text(amount),
+    }
+    return replace(row, value=value, wire=check.wire, household_no=household, valid_from=starts, valid_to=ends)
+
+
+def _event(
+    row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: str, registered: datetime | None
+) -> CheckedRow:
+    latest = None if registered is None else day_of(registered)
+    event_type = check.code("sjlx", _EVENT_TYPES)
+    is_regrouping, is_move = event_type in {"01", "02"}, event_type == "03"
+    is_correction, concerns_one = event_type == "05", event_type in {"04", "05"}
+    effective = check.day("sjrq", mandatory=True, latest=latest)
+    value: dict[str, Any] = {
+        "event_no": key,
+        "event_type": event_type,
+        "effective_on": _iso_day(effective),
+        "registered_at": _iso_instant(registered),
+        "from_household": _mandatory_text(check, "yhubh") if is_regrouping or is_move else check.text("yhubh"),
+        "to_household": _mandatory_text(check, "xhubh") if is_regrouping else check.text("xhubh"),
+        "to_village_code": _village(check, "xxzqhdm", mandatory=is_move),
+        "to_group_no": check.text("xzh"),
+        "members": [
+            {
+                "member_no": _mandatory_text(person, "cybh"),
+                "relation": person.code("yhzgx", RELATIONS, mandatory=is_regrouping),
+                "old_id_number": person.id_number("ysfzjhm") if is_correction else None,
+                "new_id_number": person.id_number("xsfzjhm") if is_correction else None,
+            }
+            for person in people
+        ],
+    }
+    if concerns_one and len(people) != 1:
+        check.add(QuarantineReason.ROW_UNREADABLE)
+    for reason in {reason for person in people for reason in person.reasons}:
+        check.add(reason)
+    return replace(row, value=value, wire=_wire(check, people), content=_content(check, people), reasons=check.reasons)
+
+
+# -- parts of a row ------------------------------------------------------------------------------------------------
+
+
+def _open(
+    element: etree._Element, documented: frozenset[str], *, skip: Iterable[etree._Element], today: date
+) -> RowCheck:
+    """The check of one element's children; a documented child that is repeated or not flat makes the row unreadable."""
+    skipped = set(skip)
+    texts: dict[str, Any] = {}
+    is_flat = True
+    for child in element:
+        if child in skipped:
+            continue
+        name = local_name(child)
+        is_flat = is_flat and (name not in documented or (name not in texts and len(child) == 0))
+        texts.setdefault(name, child.text if len(child) == 0 else {})
+    check = RowCheck(texts, documented=documented, forbidden=FORBIDDEN, today=today)
+    if not is_flat:
+        check.add(QuarantineReason.ROW_UNREADABLE)
+    return check
+
+
+def _raw_text(element: etree._Element, name: str) -> str:
+    text = next((child.text for child in element if local_name(child) == name), None)
+    return (text or "").replace("\u00a0", " ")
+
+
+def _content(check: RowCheck, people: Sequence[RowCheck]) -> bytes:
+    return (
+        content_bytes({**check.fields, _EVENT_MEMBER: [person.fields for person in people]})
+        if people
+        else check.content
+    )
+
+
+def _wire(check: RowCheck, people: Sequence[RowCheck]) -> dict[str, Any]:
+    return {**check.wire, _EVENT_MEMBER: [person.wire for person in people]} if people else check.wire
+
+
+def _cut_tail(check: RowCheck, field: str) -> bool:
+    """Cut disability class and grade off an ID field; ``True`` if there was such a tail.
+
+    Only exactly 20 characters are such a number. Of anything longer that begins with an ID number the rest is cut as
+    well, because it may be class and grade with something behind, but the number stays damaged (``ID_FORMAT``).
+    """
+    value = check.fields.get(field)
+    cleaned = clean_id_number(value) if isinstance(value, str) else None
+    if cleaned is None or not (_TWENTY.fullmatch(cleaned) or (len(cleaned) > 20 and _ID_AND_MORE.fullmatch(cleaned))):
+        return False
+    check.fields[field] = cleaned[:18] if len(cleaned) == 20 else cleaned[:18] + "?"
+    return True
+
+
+def _village(check: RowCheck, field: str, *, mandatory: bool) -> str | None:
+    text = check.text(field)
+    if text is not None and _VILLAGE.fullmatch(text):
+        return text
+    if text is not None or mandatory:
+        check.add(QuarantineReason.UNKNOWN_CODE)
+    return None
+
+
+def _mandatory_text(check: RowCheck, field: str) -> str | None:
+    text = check.text(field)
+    if text is None:
+        check.add(QuarantineReason.ROW_UNREADABLE)
+    return text
+
+
+def parse_instant(text: str) -> datetime | None:
+    """ISO 8601 with offset, from 1900 on; ``None`` for anything else."""
+    if not _INSTANT.fullmatch(text) or text < "1900-01-02":
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _instant(check: RowCheck, field: str) -> datetime | None:
+    text = check.text(field)
+    instant = None if text is None else parse_instant(text)
+    if instant is None:
+        check.add(QuarantineReason.BAD_DATE)
+        return None
+    check.fields[field] = iso(instant)
+    return instant
+
+
+def _iso_day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _iso_instant(instant: datetime | None) -> str | None:
+    return None if instant is None else iso(instant)

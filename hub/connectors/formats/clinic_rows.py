@@ -1,0 +1,117 @@
+"""One line of a clinic's arrears list, checked and in the hub's words.
+
+Pure translation of docs/CONTRACTS.md, clinic arrears, sections 4, 5 and 7. ``value`` of the fact: ``amount_due``,
+``amount_paid``, ``arrears_balance`` (yuan, text with two decimals), ``bill_date``, ``due_date``, ``repay_plan_until``,
+``malicious_decision_no``, ``notice_date``, ``settled_date`` (ISO days, ``None`` where empty). Address and phone leave
+here only as the :class:`~hub.core.rows.PlaceHint` of a row without ID number.
+"""
+
+from datetime import date
+from decimal import Decimal
+
+from hub.connectors.check import GROUPED_YUAN, RowCheck, parse_loose_day, unreadable_row, yuan_text
+from hub.connectors.formats.clinic_files import COLUMNS, ListName, Record
+from hub.core.clock import midnight
+from hub.core.names import Category, QuarantineReason
+from hub.core.rows import CheckedRow, PlaceHint, RowKind
+from hub.core.text import is_mojibake
+
+FORBIDDEN = frozenset({"科室", "诊断", "病历号", "药品明细", "与患者关系", "民族"})
+"""Columns that some clinics still export and the hub must never hold (条例 art. 14)."""
+
+MAX_AMOUNT = Decimal(1_000_000)
+"""No single amount of a bill is larger, in yuan."""
+
+_MAX_NUMBER_LENGTH = 30
+_WAIVED = frozenset({"1", "是", "√"})
+_NOT_WAIVED = frozenset({"0", "否"})
+
+
+def clinic_row(record: Record, name: ListName, today: date) -> CheckedRow:
+    """The checked row of one record. ``today`` is the day of receipt in Asia/Shanghai."""
+    origin = f"{name.csv}#{record.number}"
+    if record.cells is None:
+        # Which cell is which cannot be told, so a diagnosis may be among them: nothing of the line is kept.
+        return unreadable_row(key=origin, origin=origin, content=origin.encode())
+    check = RowCheck(record.cells, documented=COLUMNS, forbidden=FORBIDDEN, today=today)
+    number = check.key_part("欠费单号")
+    if check.key_part("机构编码") != name.organisation or number is None or len(number) > _MAX_NUMBER_LENGTH:
+        return unreadable_row(key=origin, origin=origin, content=check.content, wire=check.wire)
+    return _arrears(check, f"{name.organisation}|{number}", origin, name, record.cells["欠费人姓名"])
+
+
+def _arrears(check: RowCheck, key: str, origin: str, name: ListName, raw_debtor: str) -> CheckedRow:
+    file_day = name.business_date
+    debtor = check.name("欠费人姓名")
+    if debtor is None:
+        check.add(QuarantineReason.ROW_UNREADABLE)
+    elif is_mojibake(raw_debtor.replace("\u00a0", " ")):
+        check.add(QuarantineReason.TEXT_UNREADABLE)
+    id_number = check.id_number("证件号码", mandatory=False)
+    check.adult(id_number)
+    has_id = check.given("证件号码")
+    due, paid, balance = _amounts(check)
+    billed = check.day("结算日期", mandatory=True, latest=file_day, parse=parse_loose_day)
+    repay_by = check.day("约定还款日", parse=parse_loose_day)
+    plan_until = check.day("延期协议到期日", parse=parse_loose_day)
+    settled = check.day("结清日期", latest=file_day, parse=parse_loose_day)
+    check.in_order(billed, settled)
+    check.in_order(billed, repay_by)
+    if settled is not None and balance:
+        check.add(QuarantineReason.AMOUNT_INCONSISTENT)
+    decision = check.text("恶意拖欠决定书号")
+    if decision is not None:
+        noticed = check.adverse_notice("告知日期", latest=file_day, parse=parse_loose_day)
+        check.adverse_end(settled)
+    else:
+        noticed = check.day("告知日期", parse=parse_loose_day)
+    waiver = check.code("减免标志", _WAIVED | _NOT_WAIVED, mandatory=False)
+    return CheckedRow(
+        kind=RowKind.FACT,
+        source_key=key,
+        version=name.version,
+        version_rank=name.rank,
+        origin=origin,
+        content=check.content,
+        wire=check.wire,
+        reasons=check.reasons,
+        category=Category.CLINIC_ARREARS,
+        value={
+            "amount_due": _yuan(due),
+            "amount_paid": _yuan(paid),
+            "arrears_balance": _yuan(balance),
+            "bill_date": _iso(billed),
+            "due_date": _iso(repay_by),
+            "repay_plan_until": _iso(plan_until),
+            "malicious_decision_no": decision,
+            "notice_date": _iso(noticed),
+            "settled_date": _iso(settled),
+        },
+        id_number=id_number,
+        name=debtor,
+        valid_from=billed,
+        valid_to=settled,
+        adverse=decision is not None,
+        suppressed=waiver in _WAIVED,
+        source_time=midnight(file_day),
+        hint=None if has_id or debtor is None else PlaceHint(debtor, check.text("现住址"), check.text("联系电话")),
+        dropped=check.dropped,
+    )
+
+
+def _amounts(check: RowCheck) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    """What was due, what was paid, what is left; the first must be the sum of the others."""
+    due = check.yuan("应付金额", shape=GROUPED_YUAN, maximum=MAX_AMOUNT)
+    paid = check.yuan("已付金额", shape=GROUPED_YUAN, maximum=MAX_AMOUNT)
+    balance = check.yuan("欠费余额", shape=GROUPED_YUAN, maximum=MAX_AMOUNT)
+    if due is not None and paid is not None and balance is not None and due != paid + balance:
+        check.add(QuarantineReason.AMOUNT_INCONSISTENT)
+    return due, paid, balance
+
+
+def _yuan(amount: Decimal | None) -> str | None:
+    return None if amount is None else yuan_text(amount)
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
