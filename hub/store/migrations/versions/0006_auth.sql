@@ -83,7 +83,7 @@ END
 $$;
 
 -- Whether the bearer may act at this moment: the token not taken back, the client or account known and active.
--- `found_role` is null where he may not. An id belongs to a client or to an account, never to both.
+-- No row where he may not. An id must belong to a client or to an account, not both: two rows let nobody act.
 CREATE FUNCTION auth.bearer_state(token text, bearer text)
     RETURNS TABLE (found_role text, person_id uuid, organisation_id text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -1,0 +1,111 @@
+"""What the authorization server asks the database: five functions, the application role's only way in."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from hub.core.names import Role
+
+
+class Connections(Protocol):
+    """A pool of connections of the application role."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """The first row or ``None``."""
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        """All rows."""
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """The first column of the first row."""
+
+    async def execute(self, query: str, *args: Any) -> Any:
+        """No rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A system as registered; ``jwks`` is its public key set."""
+
+    client_id: str
+    jwks: dict[str, Any]
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BearerState:
+    """What the database says of a bearer at this moment."""
+
+    role: Role
+    person_id: UUID | None
+    organisation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account of the hub itself."""
+
+    account_id: str
+    role: Role
+    person_id: UUID | None = None
+    organisation_id: str | None = None
+    county_codes: tuple[str, ...] = ()
+    village_codes: tuple[str, ...] = ()
+
+
+class AuthStore:
+    """The statements of the authorization server."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def find_client(self, client_id: str) -> RegisteredClient | None:
+        """The registered system of this id."""
+        row = await self._connections.fetchrow("SELECT * FROM auth.find_client($1)", client_id)
+        if row is None:
+            return None
+        return RegisteredClient(row["client_id"], json.loads(row["jwks"]), row["status"] == "ACTIVE")
+
+    async def use_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
+        """Mark a client assertion as used; ``True`` for exactly one caller in any process."""
+        digest = hashlib.sha256(jti.encode()).digest()
+        used = await self._connections.fetchval("SELECT auth.use_assertion($1, $2, $3)", client_id, digest, expires_at)
+        return bool(used)
+
+    async def revoke_token(self, token_id: str, expires_at: datetime) -> None:
+        """Take a token back; from the next statement on it is worth nothing."""
+        await self._connections.execute("SELECT auth.revoke_token($1, $2)", token_id, expires_at)
+
+    async def bearer_state(self, token_id: str, bearer: str) -> BearerState | None:
+        """Role and person of an active bearer whose token stands; ``None`` where he may not act."""
+        rows = await self._connections.fetch("SELECT * FROM auth.bearer_state($1, $2)", token_id, bearer)
+        if len(rows) != 1:
+            return None
+        return BearerState(Role(rows[0]["found_role"]), rows[0]["person_id"], rows[0]["organisation_id"])
+
+
+async def open_account(connection: asyncpg.Connection, account: Account) -> None:
+    """Make or change an account; ``connection`` is of the ingest role, inside the caller's transaction.
+
+    The caller records ``account:operator:changed`` in the same transaction.
+    """
+    await connection.execute(
+        """
+        INSERT INTO auth.account (account_id, role, person_id, organisation_id, county_codes, village_codes)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (account_id) DO UPDATE
+           SET role = excluded.role, person_id = excluded.person_id, organisation_id = excluded.organisation_id,
+               county_codes = excluded.county_codes, village_codes = excluded.village_codes, status = 'ACTIVE'
+        """,
+        account.account_id,
+        account.role,
+        account.person_id,
+        account.organisation_id,
+        list(account.county_codes),
+        list(account.village_codes),
+    )
