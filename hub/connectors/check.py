@@ -39,6 +39,9 @@ YUAN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,2})?")
 GROUPED_YUAN = re.compile(r"([0-9]{1,3}(,[0-9]{3}){1,4}|[0-9]{1,15})(\.[0-9]{1,2})?")
 """Yuan with at most two decimals, thousands may be separated by commas."""
 
+KEY_PART_LENGTH_MAX = 64
+"""No agency's key has a longer part, in characters."""
+
 UNNAMED_FIELD = "#undocumented"
 """Stands for an undocumented field whose very name might carry personal data (long, or with many digits)."""
 
@@ -203,9 +206,9 @@ class RowCheck:
         return None
 
     def key_part(self, name: str) -> str | None:
-        """A part of the source key: text, or ``None`` (the caller judges the row unreadable)."""
+        """A part of the source key or a reference: short text, or ``None`` (the row is then unreadable)."""
         value = self.fields.get(name)
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) and len(value) <= KEY_PART_LENGTH_MAX else None
 
     def name(self, name: str) -> str | None:
         """A person's name; ``TEXT_UNREADABLE`` if characters of it are lost."""

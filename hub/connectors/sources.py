@@ -28,8 +28,8 @@ class _Table(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     name: str
     agreement_no: Text
     enabled: bool = True
-    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-    max_retries: Annotated[int, msgspec.Meta(ge=0)] = 8
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    max_retries: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 8
     allow_plain_loopback: bool = False
 
     urls: ClassVar[tuple[str, ...]] = ()
