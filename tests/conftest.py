@@ -46,6 +46,14 @@ def template(server_home: Path, server: EmbeddedServer) -> Database:
     return asyncio.run(prepare(StoreOptions(server_home, fsync=False), revision=revision))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With HUB_TEST_FAIL_ON_SKIP a run that skipped anything has failed: a missing program must not hide a test."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("HUB_TEST_FAIL_ON_SKIP") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("\nTests were skipped, which this run does not allow.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def _remove_leftovers() -> None:
     """Stop and delete servers of runs that were killed before they could do so themselves."""
     for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
