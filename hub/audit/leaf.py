@@ -127,7 +127,7 @@ def _check_values(value: dict[str, object]) -> None:
     purpose = value["purp"]
     if purpose is not None and not (isinstance(purpose, str) and _PURPOSE.match(purpose)):
         raise LeafError("`purp` of the entry is not written as it must be")
-    if value["kind"] not in _KINDS or value["dec"] not in _DECISIONS:
+    if str(value["kind"]) not in _KINDS or str(value["dec"]) not in _DECISIONS:
         raise LeafError("`kind` or `dec` of the entry is not on the list")
     try:
         UUID(str(value["ev"]))

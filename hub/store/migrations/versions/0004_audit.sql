@@ -47,7 +47,7 @@ CREATE TABLE audit.pending (
     policy       text NOT NULL CHECK (policy ~ '^[A-Za-z0-9._:+-]{1,80}$'),
     operation    bytea CHECK (octet_length(operation) = 32),
     county       char(6),
-    subjects     uuid[] NOT NULL DEFAULT '{}',
+    subjects     uuid[] NOT NULL DEFAULT '{}' CHECK (cardinality(subjects) <= 1000),
     facts        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(facts) = 'object'),
     sealed       bytea
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
@@ -180,14 +180,15 @@ CREATE TRIGGER destroy_only BEFORE UPDATE ON audit.data_key
 -- Take up to `p_limit` waiting rows out of the outbox, oldest first, under the lock of the head. Fails if another
 -- leader has been here. Never a cursor over ids: a row that commits late would be passed over for ever.
 -- `taken` says that an entry of this id exists already.
-CREATE FUNCTION audit.take(p_log smallint, p_epoch bigint, p_size bigint, p_limit int)
+CREATE FUNCTION audit.take(p_log smallint, p_epoch bigint, p_size bigint, p_root bytea, p_limit int)
 RETURNS TABLE (ev uuid, queued_at timestamptz, kind text, event text, organisation text, actor text, purpose text,
                decision text, policy text, operation bytea, county text, subjects uuid[], facts text, sealed bytea,
                taken boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM 1 FROM audit.head h WHERE h.log_id = p_log AND h.epoch = p_epoch AND h.size = p_size FOR UPDATE;
+    PERFORM 1 FROM audit.head h
+        WHERE h.log_id = p_log AND h.epoch = p_epoch AND h.size = p_size AND h.root = p_root FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the head of the audit log was moved by another sequencer' USING ERRCODE = 'HA001';
     END IF;
@@ -300,7 +301,7 @@ GRANT EXECUTE ON FUNCTION audit.tree_parts, audit.find_entry
     TO hub_app, hub_ingest, hub_sequencer, hub_auditor;
 GRANT EXECUTE ON FUNCTION audit.subject_entries, audit.subject_count TO hub_app, hub_auditor;
 GRANT EXECUTE ON FUNCTION audit.take, audit.lookup, audit.integrate TO hub_sequencer;
-GRANT SELECT, DELETE ON audit.pending TO hub_sequencer;
+GRANT SELECT, DELETE, UPDATE (queued_at) ON audit.pending TO hub_sequencer;  -- row locks ask for UPDATE of a column
 GRANT SELECT, INSERT ON audit.log, audit.entry, audit.detail, audit.tile, audit.checkpoint TO hub_sequencer;
 GRANT SELECT, INSERT, UPDATE ON audit.head, audit.subject_head, audit.data_key TO hub_sequencer;
 GRANT SELECT ON audit.log, audit.head, audit.entry, audit.tile, audit.checkpoint TO hub_auditor;

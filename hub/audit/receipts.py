@@ -1,0 +1,141 @@
+"""Waiting for receipts: in the process that leads the log without the database, elsewhere with its help."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from uuid import UUID
+
+import asyncpg
+
+from hub.audit.merkle import ProofError, inclusion_ranges, ranges_nodes
+from hub.audit.proof import Receipt, receipt_from
+from hub.audit.sequencer import PENDING_CHANNEL, SIGNED_CHANNEL, Sequencer
+from hub.audit.tree import read_nodes
+from hub.core.errors import AuditError, StoreError
+from hub.store.database import Database, DbRole
+
+_SLICE_SECONDS = 1.0
+_RETRY_SECONDS = 0.1
+
+
+class Receipts:
+    """Gives the receipt of an event once its entry is durable, signed and guarded. Use it as ``async with``."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer | None = None,
+        *,
+        role: DbRole = DbRole.APP,
+        connections: int = 4,
+    ) -> None:
+        self._database = database
+        self._sequencer = sequencer
+        self._role = role
+        self._size = connections
+        self._pool: asyncpg.Pool | None = None
+        self._listener: asyncpg.Connection | None = None
+        self._opening = asyncio.Lock()
+        self._signed = asyncio.Event()
+
+    async def __aenter__(self) -> "Receipts":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, if any were needed."""
+        if self._listener is not None:
+            self._listener.terminate()
+            self._listener = None
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def wait(self, ev: UUID, timeout: float) -> Receipt:  # noqa: ASYNC109 - the caller's contract names it
+        """The receipt of event ``ev``, whose outbox row must be committed; waits at most ``timeout`` seconds.
+
+        Raises :class:`AuditError` if the log cannot record, or did not in time. Nothing may leave then.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (remaining := deadline - loop.time()) > 0:
+            sequencer = self._sequencer
+            if sequencer is not None and sequencer.leading:
+                receipt = await sequencer.receipt(ev, min(remaining, _SLICE_SECONDS))
+                if receipt is not None:
+                    return receipt
+            elif sequencer is not None and sequencer.failure is not None:
+                raise sequencer.failure
+            try:
+                receipt = await asyncio.wait_for(self._from_database(ev), max(0.01, deadline - loop.time()))
+            except TimeoutError:
+                break
+            except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise AuditError(
+                    f"the audit log cannot be asked for a receipt ({type(error).__name__}).",
+                    remedy="See `hub doctor`.",
+                    code="AUDIT_UNAVAILABLE",
+                ) from error
+            if receipt is not None:
+                return receipt
+        raise AuditError(
+            "the audit log did not record the event in time.",
+            remedy="Nothing was released; try again. If it persists, see `hub doctor`.",
+            code="AUDIT_TIMEOUT",
+        )
+
+    async def _from_database(self, ev: UUID) -> Receipt | None:
+        """Look once; if nothing is there, wake the leader, wait a moment, and look again."""
+        async with self._connection() as conn:
+            receipt = await find_receipt(conn, ev)
+            if receipt is None and not (self._sequencer is not None and self._sequencer.leading):
+                await self._listen()
+                self._signed.clear()
+                await conn.execute("SELECT pg_notify($1, '')", PENDING_CHANNEL)
+        if receipt is not None or (self._sequencer is not None and self._sequencer.leading):
+            return receipt
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._signed.wait(), _RETRY_SECONDS)
+        async with self._connection() as conn:
+            return await find_receipt(conn, ev)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        if self._pool is None:
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await self._database.pool(self._role, size=self._size)
+        async with self._pool.acquire() as conn:
+            yield conn
+
+    async def _listen(self) -> None:
+        async with self._opening:
+            if self._listener is None or self._listener.is_closed():
+                listener = await self._database.connect(self._role)
+                await listener.add_listener(SIGNED_CHANNEL, lambda *_: self._signed.set())
+                self._listener = listener
+
+
+async def find_receipt(conn: asyncpg.Connection, ev: UUID) -> Receipt | None:
+    """The receipt of an event against the newest signed head, ``None`` while it is not in a signed head.
+
+    Works under every role. Raises :class:`AuditError` if what is stored does not lead to the signed root.
+    """
+    row = await conn.fetchrow("SELECT seq, entry, size, note FROM audit.find_entry($1)", ev)
+    if row is None:
+        return None
+    nodes = ranges_nodes(inclusion_ranges(row["seq"], row["size"]))
+    parts = await read_nodes(conn, row["size"], nodes)
+    try:
+        return receipt_from(row["entry"], row["seq"], row["note"], parts.node)
+    except (KeyError, ProofError):
+        raise AuditError(
+            f"entry {row['seq']} of the audit log, or the hashes around it, were altered in the database.",
+            remedy="Export the log and run `hub audit verify` on it.",
+            code="AUDIT_DAMAGED",
+        ) from None
