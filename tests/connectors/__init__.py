@@ -1,0 +1,1 @@
+"""Tests of the connectors against real servers of each protocol on loopback."""
