@@ -160,7 +160,7 @@ def _read_file(path: Path) -> dict[str, str]:
     """The lines ``NAME=value`` of the settings file; empty if there is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
