@@ -73,7 +73,7 @@ class RuleSet:
         return {rule.rule_id: rule for rule in self.rules}
 
     def ask(self, questions: list["Question"]) -> list["Answer"]:
-        """Cedar's own answers, in order. An error inside Cedar raises :class:`SettingsError`: no rule may be skipped."""
+        """Cedar's own answers, in order. Raises :class:`SettingsError` on any error inside: no rule may be skipped."""
         results = cedarpy.is_authorized_batch(
             [question.as_cedar() for question in questions], self._policies, self._entities, self._schema
         )
@@ -114,7 +114,7 @@ def _answer(result: cedarpy.AuthzResult) -> Answer:
 
 
 def _read_rules(file: str, text: str) -> list[Rule]:
-    """The rules of one file in their own words; refuses rules without name, reason or law, and permits with conditions."""
+    """The rules of one file; refuses rules without name, reason or law, and permits with conditions."""
     try:
         document = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:

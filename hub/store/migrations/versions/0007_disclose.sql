@@ -56,30 +56,6 @@ CREATE TYPE access.ruling AS (
     withheld  text[]
 );
 
--- Who asks, from the tables alone: a registered system or an account, never what the caller says of himself.
-CREATE FUNCTION access.resolve_asker(p_asker text, p_token text, p_purpose text)
-RETURNS TABLE (role text, organisation_id text, refusal text, purpose_open boolean, county_codes char(6)[],
-               village_codes text[], own_person uuid, day_limit int)
-LANGUAGE sql STABLE AS $$
-    SELECT b.role, b.organisation_id,
-           CASE WHEN b.role IS NULL THEN 'ASKER_UNKNOWN'
-                WHEN EXISTS (SELECT FROM auth.revoked_token t WHERE t.jti = p_token) THEN 'TOKEN_REVOKED'
-                WHEN b.status <> 'ACTIVE' THEN 'ASKER_SUSPENDED' END,
-           b.purpose_open, b.county_codes, b.village_codes, b.person_id, b.day_limit
-    FROM (VALUES (1)) AS one (row)
-    LEFT JOIN LATERAL (
-        SELECT c.role, c.organisation_id, c.status, p_purpose = ANY (c.purposes) AS purpose_open, c.county_codes,
-               '{}'::text[] AS village_codes, NULL::uuid AS person_id, c.max_subjects_per_day AS day_limit
-        FROM access.client c WHERE c.client_id = p_asker
-        UNION ALL
-        SELECT a.role, CASE WHEN a.role = 'RESIDENT' THEN '' ELSE coalesce(a.organisation_id, 'hub') END, a.status,
-               true, a.county_codes, a.village_codes, CASE WHEN a.role = 'RESIDENT' THEN a.person_id END,
-               (SELECT l.max_subjects_per_day FROM access.role_limit l WHERE l.role = a.role)
-        FROM auth.account a WHERE a.account_id = p_asker
-        LIMIT 1
-    ) b ON true
-$$;
-
 -- Whom a request is about. A resident is always about himself; everybody else names a number and a name, or a person
 -- id that was decoded from his own organisation's pseudonym. `found_id` is kept for the record of a refused try.
 CREATE FUNCTION access.resolve_subject(p_own uuid, p_person uuid, p_identity bytea[], p_names bytea[], p_today date)
@@ -111,8 +87,11 @@ CREATE FUNCTION access.resolve(p_requests jsonb, p_today date) RETURNS access.as
 LANGUAGE sql STABLE AS $$
     SELECT array_agg(ROW(
                r.ordinal, r.asker, r.token, r.actor, r.purpose, r.parts, decode(r.operation, 'hex'), r.ev,
-               decode(r.sealed, 'base64'), r.retry_key, a.role, coalesce(a.organisation_id, 'unknown'), a.refusal,
-               a.purpose_open, cardinality(a.county_codes) + cardinality(a.village_codes) > 0,
+               decode(r.sealed, 'base64'), r.retry_key, a.role, coalesce(a.organisation_id, 'unknown'),
+               CASE WHEN a.role IS NULL THEN 'ASKER_UNKNOWN'
+                    WHEN EXISTS (SELECT FROM auth.revoked_token t WHERE t.jti = r.token) THEN 'TOKEN_REVOKED'
+                    WHEN a.status <> 'ACTIVE' THEN 'ASKER_SUSPENDED' END,
+               a.purposes IS NULL OR r.purpose = ANY (a.purposes), cardinality(a.county_codes) + cardinality(a.village_codes) > 0,
                false,  -- no token carries a second factor until people sign in at the hub
                a.day_limit, s.subject_key, s.found_id, s.person_id, s.county, s.household_id, s.adult,
                CASE WHEN cardinality(a.village_codes) > 0
@@ -123,7 +102,7 @@ LANGUAGE sql STABLE AS $$
              asker text, token text, actor text, purpose text, parts text[], operation text, ev uuid, sealed text,
              retry_key text, person uuid, identity text[], names text[])) WITH ORDINALITY
          AS r (asker, token, actor, purpose, parts, operation, ev, sealed, retry_key, person, identity, names, ordinal)
-    CROSS JOIN LATERAL access.resolve_asker(r.asker, r.token, r.purpose) a
+    LEFT JOIN LATERAL access.find_asker(r.asker) a ON true
     CROSS JOIN LATERAL access.resolve_subject(
         a.own_person, r.person,
         ARRAY (SELECT decode(i.hex, 'hex') FROM unnest(r.identity) AS i (hex)),
@@ -569,7 +548,7 @@ END $$;
 -- The gate. `requests`: 1 to 32 objects {asker, token, actor, purpose, parts, operation (hex), ev, sealed (base64),
 -- retry_key, and person | identity + names (hex)}; see hub/flows/disclose.py. One row per request, in order.
 CREATE FUNCTION access.disclose(requests jsonb) RETURNS SETOF access.answer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
     v_today   date := (clock_timestamp() AT TIME ZONE 'Asia/Shanghai')::date;
     v_asked   access.asked[];
