@@ -1,21 +1,34 @@
 """The HTTP side of the authorization server, and the check of a bearer's token (RFC 6750)."""
 
+import logging
+from collections.abc import Awaitable, Callable
+
+import asyncpg
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hub.auth.server import AuthorizationEndpoints, metadata
+from hub.auth.server import Answer, AuthorizationEndpoints, metadata
+
+LOG = logging.getLogger("hub.auth")
 
 
 def auth_routes(endpoints: AuthorizationEndpoints) -> list[Route]:
     """Routes of the token, revocation, key and metadata documents."""
 
+    async def answer(work: Callable[[bytes, dict[str, str]], Awaitable[Answer]], request: Request) -> Response:
+        try:
+            return _json(*await work(await request.body(), dict(request.headers)))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            LOG.error("the token endpoint cannot reach the database: %s", type(error).__name__)
+            return _json(503, {"error": "temporarily_unavailable"}, {"retry-after": "5", "cache-control": "no-store"})
+
     async def token(request: Request) -> Response:
-        return _json(*await endpoints.token(await request.body(), dict(request.headers)))
+        return await answer(endpoints.token, request)
 
     async def revoke(request: Request) -> Response:
-        return _json(*await endpoints.revoke(await request.body(), dict(request.headers)))
+        return await answer(endpoints.revoke, request)
 
     async def keys(_: Request) -> Response:
         return _json(200, endpoints.issuer.jwks(), {"cache-control": "public, max-age=300"})

@@ -1,8 +1,8 @@
 """The authorization server: Authlib's client-credentials grant and client-assertion core, made strict.
 
-Authlib's hooks are synchronous, so the client is loaded before they are called and the use of the assertion's ``jti`` is
-recorded after its signature was checked; the token leaves only then. What Authlib's defaults would let through is closed
-here and pinned by tests: weak algorithms, an audience list, far expiry, repeated parameters, telling errors.
+Authlib's hooks are synchronous, so the client is loaded before they are called, and the use of the assertion's ``jti``
+is recorded after its signature was checked; the token leaves only then. What Authlib's defaults would let through is
+closed here and pinned by tests: weak algorithms, an audience list, far expiry, repeated parameters, telling errors.
 """
 
 import json
@@ -33,7 +33,7 @@ _METHOD = "private_key_jwt"
 _ONE_TEXT = "Client authentication failed."
 
 
-class _Refused(InvalidClientError):  # type: ignore[misc]
+class _RefusedError(InvalidClientError):  # type: ignore[misc]
     """One text for every failed authentication, so that nobody can list clients or probe keys."""
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class _Client(ClientMixin):  # type: ignore[misc]
         return method == _METHOD
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == ClientCredentialsGrant.GRANT_TYPE
+        return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
 
 
 class _Request(OAuth2Request):  # type: ignore[misc]
-    """One POST with a form body. TLS ends at the proxy, so the scheme of the inner hop says nothing and is not judged."""
+    """One POST with a form body. TLS ends at the proxy, so the scheme of the inner hop is not judged."""
 
     def __init__(self, form: dict[str, str], headers: dict[str, str], client: _Client | None) -> None:
         super().__init__("POST", "https://hub.invalid/oauth2", headers=headers)
@@ -92,13 +92,13 @@ class _ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
             return None
         client = request.known_client
         if client is None or form.get("client_id", client.client_id) != client.client_id:
-            raise _Refused
+            raise _RefusedError
         try:
             claims = json.loads(signed_payload(form["client_assertion"], client.keys).payload)
         except ValueError:
-            raise _Refused from None
+            raise _RefusedError from None
         if not isinstance(claims, dict) or not self._good(claims, client.client_id):
-            raise _Refused
+            raise _RefusedError
         request.client = client
         request.assertion_claims = claims
         return client
@@ -182,7 +182,7 @@ class AuthorizationEndpoints:
         if status != 200:
             return _plain(status, answer)
         if not await self._first_use(request):
-            return _failed(_Refused())
+            return _failed(_RefusedError())
         return 200, dict(answer), dict(_NO_STORE)
 
     async def revoke(self, body: bytes, headers: dict[str, str]) -> Answer:
@@ -191,7 +191,7 @@ class AuthorizationEndpoints:
             request = await self._request(body, headers)
             client = self._server.authenticate_client(request, (_METHOD,), "revocation")
             if not await self._first_use(request):
-                raise _Refused
+                raise _RefusedError
             if "token" not in request.form:
                 raise InvalidRequestError("Missing 'token'.")
         except OAuth2Error as error:

@@ -35,14 +35,17 @@ async def resolve_borrower_profile(
     subject = subject_of(asked.borrower, context)
     if isinstance(subject, tuple):
         problems.append(subject)
+    fields = _field_ids(info, "BorrowerProfile")
+    parts = parts_of(fields)
+    if not parts:
+        problems.append(((), "NOTHING_ASKED"))
     if problems or isinstance(subject, tuple):
         return invalid(context.language, *problems)
-    fields = _field_ids(info, "BorrowerProfile")
     request = DisclosureRequest(
         asker=context.bearer.asker(asked.officer),
         purpose=asked.purpose,
         subject=subject,
-        parts=parts_of(fields),
+        parts=parts,
         operation=context.operation.text,
         variables=context.variables,
         idempotency_key=asked.idempotency_key,
@@ -55,18 +58,21 @@ async def resolve_borrower_profile(
     return borrower_profile(disclosure, asked.purpose, fields)
 
 
-async def resolve_own_record(info: Info) -> OwnRecord | NotAllowed:
+async def resolve_own_record(info: Info) -> OwnRecord | InvalidInput | NotAllowed:
     """The record of the person whose account asks; an account without a person has none."""
     context = info.context
     person = context.bearer.person_id
     if person is None:
         return NotAllowed(code="NOT_ALLOWED", message=text("NOT_ALLOWED", context.language), remedy=None)
     fields = _field_ids(info, "OwnRecord")
+    parts = parts_of(fields)
+    if not parts:
+        return invalid(context.language, ((), "NOTHING_ASKED"))
     request = DisclosureRequest(
         asker=context.bearer.asker(),
         purpose=Purpose.SELF_ACCESS,
         subject=SubjectSelf(person),
-        parts=parts_of(fields),
+        parts=parts,
         operation=context.operation.text,
         variables=context.variables,
     )

@@ -8,7 +8,6 @@ import strawberry
 
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
-from hub.core.names import Role
 from hub.schema.messages import Language
 from hub.schema.ports import Disclosing, Receipt
 from hub.schema.selection import Operation, Selections
@@ -19,15 +18,14 @@ class Bearer:
     """Who the verified token speaks for.
 
     ``is_system``: an organisation's system (a registered client), which names its officer in each operation; otherwise
-    a person's account. ``role`` and ``person_id`` are what the database says at this moment, not the token.
+    a person's account. ``person_id`` is what the database says at this moment, not the token. Role and organisation are
+    not here: the statement that judges a request reads them itself.
     """
 
     id: str
     token_id: str
     is_system: bool
-    role: Role
-    person_id: UUID | None
-    organisation_id: str | None
+    person_id: UUID | None = None
 
     def asker(self, officer: str | None = None) -> Asker:
         """The asker of a flow; ``officer`` is the named person behind a system."""

@@ -12,6 +12,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "NAME_MISSING": ("请填写姓名。", "The name is missing."),
     "ID_MALFORMED": ("编号格式不正确。", "This is no id that the hub has given out."),
+    "NOTHING_ASKED": (
+        "请至少选择一个档案字段（例如 identity 或 tax 中的字段）。",
+        "Ask for at least one field of the record, for instance in `identity` or `tax`.",
+    ),
     "OFFICER_MISSING": (
         "机构系统查询时必须写明经办人（officer）。",
         "A system must name the officer on whose behalf it asks (`officer`).",

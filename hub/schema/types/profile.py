@@ -103,7 +103,7 @@ BorrowerProfileResult = Annotated[
     strawberry.union(name="BorrowerProfileResult", description="查询结果。 What came of asking for a profile."),
 ]
 OwnRecordResult = Annotated[
-    OwnRecord | NotAllowed,
+    OwnRecord | InvalidInput | NotAllowed,
     strawberry.union(name="OwnRecordResult", description="查询结果。 What came of asking for the own record."),
 ]
 

@@ -1,0 +1,165 @@
+"""The composition root: the only place that knows every part. It builds the API from the settings.
+
+Connections and background work live as long as the application: the pool of the application role, the sequencer of the
+audit log, the lanes of the disclosure. Nothing is answered before the log can record.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import asyncpg
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from hub.access.publish import check_published
+from hub.audit.receipts import Receipts
+from hub.audit.sequencer import Sequencer
+from hub.auth.routes import auth_routes, bearer_token
+from hub.auth.server import AuthorizationEndpoints
+from hub.auth.store import AuthStore
+from hub.auth.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
+from hub.core.clock import Clock, system_clock
+from hub.core.errors import SettingsError, StoreError
+from hub.flows.disclose import Discloser
+from hub.portal.middleware import BodyLimit, RequestFrame
+from hub.portal.routes import portal_routes
+from hub.schema.context import Bearer, OperationContext, Ports
+from hub.schema.endpoint import Guarded
+from hub.schema.messages import language_of
+from hub.schema.schema import build_schema
+from hub.schema.selection import Selections
+from hub.schema.view import HubView
+from hub.settings import Settings
+from hub.store.database import Database, DbRole
+from hub.store.keys import FileKeys, KeyService
+
+TOKEN_KEY = "tokens"  # noqa: S105 - the name of a key, not a key
+"""Name of the key that signs access tokens."""
+
+GUARD_FILE = "audit-guard"
+"""File in HUB_HOME that the audit log is guarded by."""
+
+_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def token_issuer(settings: Settings, keys: KeyService, clock: Clock = system_clock) -> TokenIssuer:
+    """The issuer of access tokens. Raises :class:`SettingsError` where tokens would travel unprotected."""
+    address = urlsplit(settings.public_url)
+    if address.scheme != "https" and address.hostname not in _LOOPBACK:
+        raise SettingsError(
+            "HUB_PUBLIC_URL is neither https nor this machine itself, so tokens could be read on the way.",
+            remedy="Put a TLS proxy in front and give its https address.",
+        )
+    return TokenIssuer(settings.public_url, keys.signing_key(TOKEN_KEY), clock)
+
+
+@dataclass(slots=True)
+class Hub:
+    """The opened parts of a running hub."""
+
+    database: Database
+    pool: asyncpg.Pool
+    sequencer: Sequencer
+    ports: Ports
+    auth: AuthStore
+    issuer: TokenIssuer
+    verifier: TokenVerifier
+
+
+@asynccontextmanager
+async def open_hub(settings: Settings, database: Database, clock: Clock = system_clock) -> AsyncIterator[Hub]:
+    """Open everything that answers requests, and close it in the opposite order.
+
+    Raises :class:`~hub.core.errors.HubError` if the database, the rules or the audit log are not fit for answering.
+    """
+    keys = FileKeys(settings.keys_folder)
+    issuer = token_issuer(settings, keys, clock)
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        await check_published(owner, keys)
+    finally:
+        await owner.close()
+    async with AsyncExitStack() as stack:
+        pool = await database.pool(DbRole.APP, size=settings.pool_size)
+        stack.push_async_callback(pool.close)
+        sequencer = Sequencer(database, keys, settings.home / GUARD_FILE, clock=clock)
+        await stack.enter_async_context(sequencer.running())
+        receipts = await stack.enter_async_context(Receipts(database, sequencer))
+        discloser = await stack.enter_async_context(Discloser(pool, keys, receipts))
+        yield Hub(
+            database=database,
+            pool=pool,
+            sequencer=sequencer,
+            ports=Ports(disclosing=discloser, selections=Selections(build_schema().graphql), clock=clock),
+            auth=AuthStore(pool),
+            issuer=issuer,
+            verifier=TokenVerifier.of(issuer),
+        )
+
+
+def build_app(hub: Hub) -> Starlette:
+    """The ASGI application over an opened hub."""
+    endpoints = AuthorizationEndpoints(hub.issuer, hub.auth)
+
+    async def authenticate(request: Request) -> Bearer | None:
+        token = bearer_token(request)
+        if token is None:
+            return None
+        claims = hub.verifier.verify(token)
+        bearer = Bearer(claims.subject, claims.token_id, claims.is_system)
+        if claims.is_system:
+            # The statement that answers a system reads its registration and the revocations itself.
+            return bearer
+        try:
+            state = await hub.auth.bearer_state(claims.token_id, claims.subject)
+        except _DATABASE_ERRORS as error:
+            raise StoreError("the database does not answer.", remedy="Try again.") from error
+        if state is None:
+            raise InvalidTokenError("the access token cannot be used.", remedy="Get a new one.")
+        return Bearer(claims.subject, claims.token_id, False, state.person_id)
+
+    async def context(request: Request) -> OperationContext:
+        return OperationContext(
+            bearer=request.state.bearer,
+            language=language_of(request.headers.get("accept-language", "")),
+            method=request.method,
+            ports=hub.ports,
+        )
+
+    async def alive(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        problems = await _problems(hub)
+        return JSONResponse(
+            {"status": "ready" if not problems else "not ready", "problems": problems}, 503 if problems else 200
+        )
+
+    return Starlette(
+        routes=[
+            Route("/graphql", Guarded(HubView(build_schema(), context), authenticate)),
+            *auth_routes(endpoints),
+            *portal_routes(),
+            Route("/livez", alive),
+            Route("/readyz", ready),
+        ],
+        middleware=[Middleware(RequestFrame), Middleware(BodyLimit)],
+    )
+
+
+async def _problems(hub: Hub) -> list[str]:
+    """Codes of what keeps the hub from answering; empty when it can."""
+    problems = []
+    try:
+        await hub.pool.fetchval("SELECT 1", timeout=2)
+    except _DATABASE_ERRORS:
+        problems.append("STORE")
+    if hub.sequencer.failure is not None:
+        problems.append(hub.sequencer.failure.code)
+    return problems

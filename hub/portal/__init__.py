@@ -1,0 +1,1 @@
+"""Pages. So far one: an explorer to try queries with."""

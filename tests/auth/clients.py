@@ -1,0 +1,50 @@
+"""A registered client and its assertions, made with joserfc as a bank would make them."""
+
+import time
+import uuid
+import warnings
+from typing import Any
+from urllib.parse import urlencode
+
+from joserfc import jwt
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+ISSUER = "http://127.0.0.1:8000"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+def new_key(algorithm: str) -> Any:
+    if algorithm.startswith("ES"):
+        return ECKey.generate_key("P-256")
+    if algorithm in ("PS256", "RS256"):
+        return RSAKey.generate_key(2048)
+    return OKPKey.generate_key("Ed25519")
+
+
+def jwks(*keys: Any) -> dict[str, Any]:
+    return {"keys": [key.as_dict(private=False) for key in keys]}
+
+
+def claims(client_id: str, **changes: Any) -> dict[str, Any]:
+    now = int(time.time())
+    full = {"iss": client_id, "sub": client_id, "aud": ISSUER, "iat": now, "exp": now + 60, "jti": uuid.uuid4().hex}
+    return {name: value for name, value in (full | changes).items() if value is not None}
+
+
+def assertion(key: Any, body: dict[str, Any], algorithm: str = "ES256", **header: Any) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)
+        return jwt.encode({"alg": algorithm, **header}, body, key, algorithms=[algorithm])
+
+
+def form(signed: str, **changes: str | None) -> bytes:
+    full = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": signed,
+    }
+    return urlencode({name: value for name, value in (full | changes).items() if value is not None}).encode()
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
