@@ -73,7 +73,8 @@ class Population:
 
 def birth_date_for(rng: Random, years: int, as_of: date) -> date:
     """A birth date of somebody ``years`` old, away from the 18th birthday."""
-    born = years_before(as_of, years) - timedelta(days=rng.randrange(1, 365))
+    youngest = 100 if years == 0 else 1  # nobody is born after the latest refresh of the roster
+    born = years_before(as_of, years) - timedelta(days=rng.randrange(youngest, 365))
     majority = years_before(as_of, 18)
     if abs(born - majority) < _CLEAR_OF_MAJORITY:
         born -= 2 * _CLEAR_OF_MAJORITY

@@ -45,10 +45,11 @@ def draw_surname(rng: Random, people: str) -> str:
 
 
 def draw_given_name(rng: Random, people: str, *, male: bool) -> str:
-    """A given name usual among a people; short lists make many namesakes in one village, as in life."""
+    """A given name usual among a people; the short lists make namesakes in one village, as in life."""
     lists = word_lists()
-    pool = lists[people]["male" if male else "female"]
-    if people != "han" and rng.random() < 0.3:  # many families also use Han names
-        pool = lists["han"]["male" if male else "female"]
-    given: str = rng.choice(pool)
+    sex = "male" if male else "female"
+    if rng.random() < 0.74:
+        pair: str = rng.choice(lists["combined"][f"{sex}_first"]) + rng.choice(lists["combined"][f"{sex}_second"])
+        return pair
+    given: str = rng.choice(lists[people][sex])
     return given
