@@ -126,6 +126,11 @@ CREATE TABLE record.link_candidate (
     PRIMARY KEY (row_id, member_no)
 );
 
+CREATE INDEX observation_unlinked ON record.observation (row_id)
+    WHERE hint IS NOT NULL AND subject_index IS NULL AND link IS NULL;
+CREATE INDEX observation_hint ON record.observation (source, source_key)
+    WHERE hint IS NOT NULL AND recorded_to = 'infinity';
+
 -- Work to do: versions that began or ceased to be current and are not folded in yet; written by triggers, so that
 -- nothing that moves an observation can forget it.
 CREATE TABLE record.touched (
@@ -135,6 +140,7 @@ CREATE TABLE record.touched (
     source_key text NOT NULL
 );
 CREATE INDEX touched_kind ON record.touched (kind);
+CREATE INDEX touched_row ON record.touched (row_id);
 
 -- Households whose sections are out of date.
 CREATE TABLE record.stale_household (
@@ -144,7 +150,9 @@ CREATE TABLE record.stale_household (
 CREATE FUNCTION record.touch_added() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO record.touched (row_id, kind, source, source_key)
-    SELECT row_id, kind, source, source_key FROM added WHERE recorded_from < recorded_to;
+    SELECT row_id, CASE WHEN kind = 'FACT' AND household_no IS NOT NULL THEN 'HOUSEHOLD_FACT' ELSE kind END,
+        source, source_key
+    FROM added WHERE recorded_from < recorded_to;
     RETURN NULL;
 END
 $$;
@@ -154,7 +162,9 @@ CREATE TRIGGER observation_added AFTER INSERT ON record.observation
 CREATE FUNCTION record.touch_changed() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO record.touched (row_id, kind, source, source_key)
-    VALUES (NEW.row_id, NEW.kind, NEW.source, NEW.source_key);
+    VALUES (NEW.row_id,
+            CASE WHEN NEW.kind = 'FACT' AND NEW.household_no IS NOT NULL THEN 'HOUSEHOLD_FACT' ELSE NEW.kind END,
+            NEW.source, NEW.source_key);
     RETURN NULL;
 END
 $$;

@@ -1,0 +1,427 @@
+"""Ready-made sections of a household record: what may leave, one text per person, category, form and owner. Pure.
+
+Never in a section: facts whose link nobody confirmed, locked or suppressed values, minors, adverse items that ended
+more than five years ago (条例 art. 16), a whole ID number, a bank's contract outside that bank's own section.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from hub.core.areas import county_name, township_name
+from hub.core.clock import day_of, full_years, iso, years_before
+from hub.core.identifiers import check_id_number, mask_id_number
+from hub.core.names import Category, Form, LinkState, QuarantineReason
+from hub.records.fold import Fact, HouseholdRecord, Member, birthday
+
+NOBODY = UUID(int=0)
+"""The person id of sections about the household itself."""
+
+ADVERSE_YEARS = 5
+"""How long adverse information may be kept after the adverse behaviour ended (条例 art. 16)."""
+
+AGE_BANDS = ((25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"), (65, "55-64"))
+"""Upper ends (exclusive, completed years) and names; from 65 on it is ``65+``."""
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section, not yet stored. ``changes_on``: the day from which time alone makes it wrong."""
+
+    person_id: UUID
+    category: Category
+    form: Form
+    owner: str
+    body: str
+    source: str
+    source_time: datetime | None
+    changes_on: date | None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the body."""
+        return hashlib.sha256(self.body.encode()).digest()
+
+
+def sections_of(record: HouseholdRecord) -> list[Section]:
+    """All sections of one record, those of the household first."""
+    sections = [_roster(record)]
+    own = [fact for fact in _usable(record) if fact.member_no is None]
+    sections += _relief(own, record.day)
+    by_member: defaultdict[str, list[Fact]] = defaultdict(list)
+    for fact in _usable(record):
+        if fact.member_no is not None:
+            by_member[fact.member_no].append(fact)
+    done: set[UUID] = set()
+    for member in record.members:
+        if member.person_id is None or member.person_id in done:
+            continue
+        done.add(member.person_id)
+        sections.append(_identity(member, record.day))
+        sections += _person_sections(member.person_id, by_member[member.member_no], record.day)
+        sections += _conflicts(record, member)
+    return sections
+
+
+def next_change(record: HouseholdRecord, sections: Iterable[Section]) -> date | None:
+    """The first day on which the household must be folded again although nothing new was delivered."""
+    days = [section.changes_on for section in sections if section.changes_on is not None]
+    days += [
+        fact.seen.valid_from for fact in record.facts if fact.seen.valid_from and fact.seen.valid_from > record.day
+    ]
+    if record.next_of_age is not None:
+        days.append(record.next_of_age)
+    return min(days, default=None)
+
+
+def _usable(record: HouseholdRecord) -> list[Fact]:
+    return [fact for fact in record.facts if fact.is_shown and not _is_expired(fact, record.day)]
+
+
+def _section(
+    person_id: UUID,
+    part: tuple[Category, Form],
+    body: dict[str, Any],
+    facts: Sequence[Fact],
+    changes: Iterable[date | None] = (),
+    *,
+    owner: str = "",
+    day: date,
+) -> Section:
+    times = [fact.seen.source_time for fact in facts if fact.seen.source_time is not None]
+    ends = [_expires_on(fact) for fact in facts]
+    days = [change for change in changes if change is not None and change > day]
+    days += [end + _DAY for end in ends if end is not None]
+    return Section(
+        person_id=person_id,
+        category=part[0],
+        form=part[1],
+        owner=owner,
+        body=orjson.dumps(body).decode(),
+        source=",".join(sorted({fact.seen.source for fact in facts})),
+        source_time=max(times, default=None),
+        changes_on=min(days, default=None),
+    )
+
+
+def _provenance(fact: Fact, *, with_range: bool = True) -> dict[str, Any]:
+    seen = fact.seen
+    return {
+        "source": seen.source,
+        "sourceTime": iso(seen.source_time) if seen.source_time is not None else None,
+        "recordedAt": iso(seen.recorded_from),
+        "sourceVersion": seen.version,
+        "validFrom": seen.valid_from.isoformat() if with_range and seen.valid_from is not None else None,
+        "validTo": seen.valid_to.isoformat() if with_range and seen.valid_to is not None else None,
+    }
+
+
+def _roster(record: HouseholdRecord) -> Section:
+    household = record.household
+    body = {
+        "countyCode": household.village_code[:6],
+        "countyName": county_name(household.village_code),
+        "townshipName": household.township_name or township_name(household.village_code),
+        "villageName": household.village_name,
+        "villageCode": household.village_code,
+        "groupNo": household.group_no,
+        "size": record.size,
+        "minors": record.minors,
+        "status": household.status,
+    }
+    text = orjson.dumps(body).decode()
+    return Section(
+        NOBODY, Category.ROSTER, Form.VALUE, "", text, household.source, household.changed_at, record.next_of_age
+    )
+
+
+def age_band(years: int) -> str:
+    """The band of an adult's age in completed years."""
+    return next((name for end, name in AGE_BANDS if years < end), "65+")
+
+
+def _identity(member: Member, day: date) -> Section:
+    assert member.person_id is not None
+    body = {
+        "name": member.name,
+        "maskedIdNumber": mask_id_number(member.id_number) if member.id_number else None,
+        "relation": member.relation,
+        "ageBand": age_band(full_years(member.birth_date, day)),
+        "status": "DECEASED" if member.died_on is not None else "ACTIVE",
+    }
+    birthdays = [birthday(member.birth_date, end) for end, _ in AGE_BANDS]
+    return Section(
+        member.person_id,
+        Category.IDENTITY,
+        Form.VALUE,
+        "",
+        orjson.dumps(body).decode(),
+        member.source,
+        member.changed_at,
+        min((b for b in birthdays if b > day), default=None),
+    )
+
+
+def _person_sections(person_id: UUID, facts: Sequence[Fact], day: date) -> list[Section]:
+    by_category: defaultdict[Category, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        by_category[fact.seen.category].append(fact)
+    sections = []
+    for part, item in _LISTS.items():
+        listed = [fact for fact in by_category[part[0]] if part[1] is not Form.BAND or _may_band(fact)]
+        if listed:
+            body = {"items": [item(fact, day) | {"provenance": _provenance(fact)} for fact in listed]}
+            sections.append(_section(person_id, part, body, listed, map(_plan_ends, listed), day=day))
+    arrears = by_category[Category.TAX_ARREARS]
+    if arrears:
+        is_owing = {"value": any(fact.seen.valid_to is None for fact in arrears)}
+        sections.append(_section(person_id, (Category.TAX_ARREARS, Form.YES_NO), is_owing, arrears, day=day))
+    sections += _bank_sections(person_id, by_category, day)
+    adverse = [fact for fact in facts if fact.seen.adverse]
+    if adverse:
+        body = {"items": [_adverse(fact) for fact in adverse]}
+        sections.append(_section(person_id, (Category.ADVERSE, Form.VALUE), body, adverse, day=day))
+    return sections
+
+
+def _may_band(fact: Fact) -> bool:
+    """Tax bands may be passed on only with the taxpayer's written authorisation (tax interface, section 3)."""
+    return fact.seen.category is not Category.TAX_BAND or bool(fact.seen.value.get("authorisation_no"))
+
+
+def _plan_ends(fact: Fact) -> date | None:
+    until = fact.seen.value.get("repay_plan_until")
+    return date.fromisoformat(until) + _DAY if until else None
+
+
+def _registration(fact: Fact, day: date) -> dict[str, Any]:
+    value = fact.seen.value
+    taxpayer = value["taxpayer_id"]
+    is_number = taxpayer is not None and not isinstance(check_id_number(taxpayer, day), QuarantineReason)
+    return {
+        "taxpayerId": mask_id_number(taxpayer) if is_number else taxpayer,
+        "taxpayerName": value["taxpayer_name"],
+        "taxpayerStatus": value["taxpayer_status"],
+    }
+
+
+def _clinic_band(fact: Fact, day: date) -> dict[str, Any]:
+    value = fact.seen.value
+    until = value["repay_plan_until"]
+    is_settled = value["settled_date"] is not None
+    return {
+        "balanceBand": balance_band(Decimal(value["arrears_balance"])),
+        "dueDate": value["due_date"],
+        "planInForce": not is_settled and until is not None and date.fromisoformat(until) >= day,
+        "settled": is_settled,
+    }
+
+
+def balance_band(balance: Decimal) -> str:
+    """The band in which a bank sees a clinic balance in yuan."""
+    if balance <= 0:
+        return "0"
+    if balance < 500:
+        return "<500"
+    if balance < 2_000:
+        return "500-2000"
+    return "2000-10000" if balance <= 10_000 else ">10000"
+
+
+def _picked(names: dict[str, str]) -> Callable[[Fact, date], dict[str, Any]]:
+    """Takes values of a fact under other names: ``{name in the section: name in the value}``."""
+    return lambda fact, day: {shown: fact.seen.value[kept] for shown, kept in names.items()}
+
+
+_LISTS: dict[tuple[Category, Form], Callable[[Fact, date], dict[str, Any]]] = {
+    (Category.TAX_REGISTRATION, Form.VALUE): _registration,
+    (Category.TAX_GRADE, Form.VALUE): _picked({"gradeYear": "grade_year", "grade": "tax_credit_grade"}),
+    (Category.TAX_ARREARS, Form.VALUE): lambda fact, day: {
+        "arrearsNo": fact.seen.value["arrears_no"],
+        "amount": fact.seen.value["arrears_amount"],
+        "noticeDate": fact.seen.value["notice_date"],
+        "clearedOn": fact.seen.valid_to.isoformat() if fact.seen.valid_to is not None else None,
+    },
+    (Category.TAX_BAND, Form.BAND): lambda fact, day: {
+        "periodFrom": fact.seen.valid_from.isoformat() if fact.seen.valid_from is not None else None,
+        "periodTo": fact.seen.valid_to.isoformat() if fact.seen.valid_to is not None else None,
+        "taxPaidBand": fact.seen.value["tax_paid_band"],
+        "declaredIncomeBand": fact.seen.value["declared_income_band"],
+        "authorisationNo": fact.seen.value["authorisation_no"],
+    },
+    (Category.SOCIAL_INSURANCE, Form.VALUE): _picked(
+        {
+            "insuranceType": "insurance_type",
+            "enrolStatus": "enrol_status",
+            "paidMonths": "paid_months",
+            "arrearsMonths": "arrears_months",
+            "latestPeriod": "latest_period",
+            "employerUscc": "employer_uscc",
+        }
+    ),
+    (Category.CLINIC_ARREARS, Form.VALUE): _picked(
+        {
+            "amountDue": "amount_due",
+            "amountPaid": "amount_paid",
+            "arrearsBalance": "arrears_balance",
+            "billDate": "bill_date",
+            "dueDate": "due_date",
+            "repayPlanUntil": "repay_plan_until",
+            "settledDate": "settled_date",
+        }
+    ),
+    (Category.CLINIC_ARREARS, Form.BAND): _clinic_band,
+}
+"""How one fact is written in the lists of a person."""
+
+
+def _relief(facts: Sequence[Fact], day: date) -> list[Section]:
+    reliefs = [fact for fact in facts if fact.seen.category is Category.CIVIL_RELIEF]
+    if not reliefs:
+        return []
+    item = _picked(
+        {
+            "reliefType": "relief_type",
+            "monthlyAmount": "monthly_amount",
+            "householdSize": "relief_household_size",
+        }
+    )
+    listed = {"items": [item(fact, day) | {"provenance": _provenance(fact)} for fact in reliefs]}
+    in_force = {"value": any(_is_in_force(fact, day) for fact in reliefs)}
+    days = [fact.seen.valid_from for fact in reliefs]
+    days += [fact.seen.valid_to + _DAY for fact in reliefs if fact.seen.valid_to is not None]
+    return [
+        _section(NOBODY, (Category.CIVIL_RELIEF, Form.VALUE), listed, reliefs, day=day),
+        _section(NOBODY, (Category.CIVIL_RELIEF, Form.YES_NO), in_force, reliefs, days, day=day),
+    ]
+
+
+def _is_in_force(fact: Fact, day: date) -> bool:
+    begins, ends = fact.seen.valid_from, fact.seen.valid_to
+    return (begins is None or begins <= day) and (ends is None or day <= ends)
+
+
+_LINE = _picked({"lineNo": "line_no", "amount": "line_amount"})
+_LOAN = _picked(
+    {
+        "contractNo": "contract_no",
+        "receiptNo": "receipt_no",
+        "productCode": "product_code",
+        "principal": "principal",
+        "balance": "balance",
+        "overdueAmount": "overdue_amount",
+        "overdueDays": "overdue_days",
+        "maturityDate": "maturity_date",
+        "ratePercent": "rate_nominal",
+        "fiveClass": "five_class",
+        "repayStatus24m": "repay_status_24m",
+        "guarantorCount": "guarantor_count",
+    }
+)
+
+
+def _bank_sections(person_id: UUID, by_category: dict[Category, list[Fact]], day: date) -> list[Section]:
+    sections = []
+    for owner, lines in _by_owner(by_category[Category.BANK_LINE]):
+        items = [
+            _LINE(line, day)
+            | {"expiresOn": line.seen.valid_to.isoformat() if line.seen.valid_to is not None else None}
+            | {"provenance": _provenance(line)}
+            for line in lines
+        ]
+        part = (Category.BANK_LINE, Form.VALUE)
+        sections.append(_section(person_id, part, {"items": items}, lines, owner=owner, day=day))
+        live = [line for line in lines if _is_in_force(line, day)]
+        if live:
+            amount = {"amount": str(sum(Decimal(line.seen.value["line_amount"]) for line in live))}
+            ends = [line.seen.valid_to + _DAY for line in live if line.seen.valid_to is not None]
+            part = (Category.BANK_LINE, Form.TOTAL)
+            sections.append(_section(person_id, part, amount, live, ends, owner=owner, day=day))
+    for owner, loans in _by_owner(by_category[Category.BANK_LOAN]):
+        items = [_LOAN(loan, day) | {"provenance": _provenance(loan)} for loan in loans]
+        part = (Category.BANK_LOAN, Form.VALUE)
+        sections.append(_section(person_id, part, {"items": items}, loans, owner=owner, day=day))
+        owed = [loan for loan in loans if loan.seen.valid_to is None]
+        if owed:
+            total: dict[str, Any] = {
+                "balance": str(sum(Decimal(loan.seen.value["balance"]) for loan in owed)),
+                "loans": len(owed),
+                "worstClass": max(loan.seen.value["five_class"] for loan in owed),
+            }
+            part = (Category.BANK_LOAN, Form.TOTAL)
+            sections.append(_section(person_id, part, total, owed, owner=owner, day=day))
+    return sections
+
+
+def _by_owner(facts: Iterable[Fact]) -> list[tuple[str, list[Fact]]]:
+    owners: defaultdict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        owners[fact.seen.owner].append(fact)
+    return sorted(owners.items())
+
+
+def ended_on(fact: Fact) -> date | None:
+    """When the adverse behaviour ended, as its source says. A write-off does not end it (bank interface, section 3)."""
+    if fact.seen.category is Category.BANK_LOAN:
+        ended = fact.seen.value.get("adverse_ended_on")
+        return date.fromisoformat(ended) if ended else None
+    return fact.seen.valid_to
+
+
+def _expires_on(fact: Fact) -> date | None:
+    """The last day on which an adverse item may be shown."""
+    ended = ended_on(fact) if fact.seen.adverse else None
+    if ended is None:
+        return None
+    try:
+        return ended.replace(year=ended.year + ADVERSE_YEARS)
+    except ValueError:
+        return ended.replace(year=ended.year + ADVERSE_YEARS, day=28)
+
+
+def _is_expired(fact: Fact, day: date) -> bool:
+    ended = ended_on(fact) if fact.seen.adverse else None
+    return ended is not None and ended < years_before(day, ADVERSE_YEARS)
+
+
+def _adverse(fact: Fact) -> dict[str, Any]:
+    """An adverse item without anything of the contract: not even the day on which a loan was paid out."""
+    is_loan = fact.seen.category is Category.BANK_LOAN
+    since = _loan_trouble_since(fact) if is_loan else fact.seen.valid_from
+    ended, expires = ended_on(fact), _expires_on(fact)
+    return {
+        "kind": fact.seen.category.value,
+        "since": since.isoformat() if since is not None else None,
+        "noticeDate": fact.seen.value.get("notice_date"),
+        "endedOn": ended.isoformat() if ended is not None else None,
+        "expiresOn": expires.isoformat() if expires is not None else None,
+        "statement": None,
+        "provenance": _provenance(fact, with_range=not is_loan),
+    }
+
+
+def _loan_trouble_since(fact: Fact) -> date | None:
+    days, written_off = fact.seen.value.get("overdue_days"), fact.seen.value.get("writeoff_date")
+    if days and fact.seen.source_time is not None:
+        return day_of(fact.seen.source_time) - timedelta(days=days)
+    return date.fromisoformat(written_off) if written_off else None
+
+
+def _conflicts(record: HouseholdRecord, member: Member) -> list[Section]:
+    found = [c for c in record.conflicts if c.member_no == member.member_no and c.certain]
+    if not found:
+        return []
+    assert member.person_id is not None
+    facts = [f for f in record.facts if f.member_no == member.member_no and f.seen.link is LinkState.ID]
+    body = {"items": [{"type": c.type, "source": c.source or None} for c in found]}
+    concerned = [fact for fact in facts if fact.seen.source in {c.source for c in found} and fact.is_shown]
+    return [_section(member.person_id, (Category.CONFLICT, Form.VALUE), body, concerned, day=record.day)]

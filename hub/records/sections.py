@@ -1,0 +1,142 @@
+"""Keeps the stored sections equal to the fold: households that a batch touched, and those whose day has come."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from hub.core.clock import day_of
+from hub.records.bodies import Section, next_change, sections_of
+from hub.records.fold import FOLD_VERSION, fold
+from hub.records.household import LATEST, load_seen
+from hub.store.keys import KeyService
+
+HOUSEHOLDS_AT_ONCE = 500
+"""Households folded in one transaction: bounds memory, and what a crash makes do again."""
+
+_Key = tuple[str, UUID, UUID, str, str, str]
+
+
+async def refresh_sections(
+    connection: asyncpg.Connection, keys: KeyService, now: datetime, households: Collection[UUID] | None = None
+) -> int:
+    """Fold every stale household and store the sections that changed; returns how many households were folded.
+
+    Stale are those noted in ``record.stale_household``, those whose ``changes_on`` has come, those folded by another
+    version of the fold, and ``households``. Each batch is one transaction that also takes the households off the list,
+    so a crash loses nothing. A section whose text is the same is not written.
+    """
+    day = day_of(now)
+    await connection.execute(
+        """INSERT INTO record.stale_household (household_id)
+           SELECT household_id FROM record.household_fold WHERE changes_on <= $1 OR fold_version <> $2
+           UNION SELECT unnest($3::uuid[])
+           ON CONFLICT DO NOTHING""",
+        day,
+        FOLD_VERSION,
+        list(households or ()),
+    )
+    folded = 0
+    while True:
+        async with connection.transaction():
+            records = await connection.fetch(
+                """DELETE FROM record.stale_household WHERE household_id IN (
+                       SELECT household_id FROM record.stale_household ORDER BY household_id LIMIT $1)
+                   RETURNING household_id""",
+                HOUSEHOLDS_AT_ONCE,
+            )
+            if not records:
+                return folded
+            await _refresh(connection, keys, now, [record["household_id"] for record in records])
+        folded += len(records)
+
+
+async def _refresh(
+    connection: asyncpg.Connection, keys: KeyService, now: datetime, household_ids: Sequence[UUID]
+) -> None:
+    day = day_of(now)
+    counties = {
+        record["household_id"]: record["county"]
+        for record in await connection.fetch(
+            "SELECT household_id, county FROM record.household WHERE household_id = ANY($1)", list(household_ids)
+        )
+    }
+    wanted: dict[_Key, Section] = {}
+    folds: list[tuple[UUID, Any]] = []
+    for seen in await load_seen(connection, keys, household_ids, day):
+        record = fold(seen, day, LATEST)
+        sections = sections_of(record)
+        household_id = seen.household.household_id
+        for s in sections:
+            key = (counties[household_id], household_id, s.person_id, s.category.value, s.form.value, s.owner)
+            wanted[key] = s
+        folds.append((household_id, next_change(record, sections)))
+    await _store(connection, household_ids, wanted, now)
+    await _note_folds(connection, household_ids, folds)
+
+
+async def _store(
+    connection: asyncpg.Connection, household_ids: Sequence[UUID], wanted: dict[_Key, Section], now: datetime
+) -> None:
+    stored = {
+        tuple(record[:6]): (record["digest"], record["changes_on"], record["source_time"], record["fold_version"])
+        for record in await connection.fetch(
+            """SELECT county, household_id, person_id, category, form, owner, digest, changes_on, source_time,
+                   fold_version
+               FROM record.section WHERE household_id = ANY($1)""",
+            list(household_ids),
+        )
+    }
+    gone = [key for key in stored if key not in wanted]
+    if gone:
+        await connection.execute(
+            """DELETE FROM record.section s
+               USING unnest($1::bpchar[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+                   AS g (county, household_id, person_id, category, form, owner)
+               WHERE s.county = g.county AND s.household_id = g.household_id AND s.person_id = g.person_id
+                 AND s.category = g.category AND s.form = g.form AND s.owner = g.owner""",
+            *map(list, zip(*gone, strict=True)),
+        )
+    changed = [
+        (*key, s.body, s.source, s.source_time, s.changes_on, s.digest)
+        for key, s in wanted.items()
+        if stored.get(key) != (s.digest, s.changes_on, s.source_time, FOLD_VERSION)
+    ]
+    if changed:
+        await connection.execute(
+            """INSERT INTO record.section (county, household_id, person_id, category, form, owner, body, source,
+                   source_time, changes_on, digest, folded_at, fold_version)
+               SELECT n.*, $12, $13
+               FROM unnest($1::bpchar[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                           $8::text[], $9::timestamptz[], $10::date[], $11::bytea[]) AS n
+               ON CONFLICT (county, household_id, person_id, category, form, owner) DO UPDATE SET
+                   body = EXCLUDED.body, source = EXCLUDED.source, source_time = EXCLUDED.source_time,
+                   changes_on = EXCLUDED.changes_on, digest = EXCLUDED.digest, folded_at = EXCLUDED.folded_at,
+                   fold_version = EXCLUDED.fold_version""",
+            *map(list, zip(*changed, strict=True)),
+            now,
+            FOLD_VERSION,
+        )
+
+
+async def _note_folds(
+    connection: asyncpg.Connection, household_ids: Sequence[UUID], folds: Sequence[tuple[UUID, Any]]
+) -> None:
+    await connection.execute(
+        "DELETE FROM record.household_fold WHERE household_id = ANY($1) AND household_id <> ALL($2)",
+        list(household_ids),
+        [household_id for household_id, _ in folds],
+    )
+    await connection.execute(
+        """INSERT INTO record.household_fold (household_id, fold_version, changes_on)
+           SELECT n.household_id, $3, n.changes_on FROM unnest($1::uuid[], $2::date[]) AS n (household_id, changes_on)
+           ON CONFLICT (household_id) DO UPDATE SET fold_version = EXCLUDED.fold_version,
+               changes_on = EXCLUDED.changes_on
+           WHERE (household_fold.fold_version, household_fold.changes_on)
+                 IS DISTINCT FROM (EXCLUDED.fold_version, EXCLUDED.changes_on)""",
+        [household_id for household_id, _ in folds],
+        [changes_on for _, changes_on in folds],
+        FOLD_VERSION,
+    )
