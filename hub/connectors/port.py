@@ -4,7 +4,7 @@ A connector reads one source and yields :class:`~hub.core.rows.Step` values. It 
 needs the hub's memory, except through :class:`Memory`, which answers from committed state.
 """
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncGenerator, Set
 from typing import Any, Protocol
 
 from hub.core.clock import Clock
@@ -32,7 +32,7 @@ class Connector(Protocol):
 
     kind: str
 
-    def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncIterator[Step]:
+    def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         """Everything new since ``watermark`` (``None``: from the beginning)."""
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ row may become visible that late. What the rows hold is documented in hub/connec
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -120,7 +120,7 @@ class CivilConnector:
             temporary=(_BUSY,),
         )
 
-    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncIterator[Step]:
+    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         marks: dict[str, str] = dict(watermark or {})
         for feed in FEEDS:
             since = datetime.fromisoformat(marks[feed.name]) - LATE if feed.name in marks else None

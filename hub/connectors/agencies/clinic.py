@@ -8,7 +8,7 @@ the watermark is only the number of lists read so far, for the operator's eyes.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import date
 from typing import Any
 
@@ -59,7 +59,7 @@ class ClinicConnector:
         )
         self._unreadable: list[str] = []
 
-    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncIterator[Step]:
+    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         self._unreadable = []
         files_read = int(watermark["files"]) if watermark else 0
         complete = await self._complete_lists()

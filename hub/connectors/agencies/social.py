@@ -11,7 +11,7 @@ A row with a time of change in the future must not carry the watermark with it; 
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,7 +73,7 @@ class SocialConnector:
         self._tls = None if source.ca_file is None else trust_only(source.ca_file, source=source.name)
         self._connection: asyncpg.Connection | None = None
 
-    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncIterator[Step]:
+    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         rows = SocialRows(day_of(clock()))
         (horizon, server_time), *_ = await self._fetch(_HORIZON)
         if horizon is None:

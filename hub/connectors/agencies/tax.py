@@ -8,7 +8,7 @@ cursor expires begins again; what was delivered already is recognised by the led
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -67,7 +67,7 @@ class TaxConnector:
         self._token: str | None = None
         self._token_ends = 0.0
 
-    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncIterator[Step]:
+    async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         since = None if watermark is None else str(watermark["updated_since"])
         for _ in range(RESTARTS_MAX + 1):
             try:

@@ -1,0 +1,291 @@
+"""Pull the agencies, settle what only the end of a run can judge, and refresh the household records.
+
+The paragraph this implements is docs/CONTRACTS.md 1.2-1.5 and 2.2-2.4. Every step of a source is one transaction:
+rows, counts, watermark and audit entry move together or not at all. A run that is killed at any moment leaves committed
+steps; the next run goes on from them to the same end state.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+import orjson
+import structlog
+
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append
+from hub.audit.receipts import Receipts
+from hub.connectors.port import Connector
+from hub.core.clock import Clock, iso
+from hub.core.errors import HubError, SourceError
+from hub.core.ids import uuid7
+from hub.core.names import SourceStatus
+from hub.core.rows import Step
+from hub.core.version import VERSION
+from hub.flows.settle_pull import settle
+from hub.records.judge import Judgement
+from hub.records.ledger import SourceInRun, merge_step
+from hub.records.report import source_report
+from hub.store.database import Database, DbRole
+from hub.store.keys import KeyService
+
+_LOCK = 0x48_55_42_01
+"""Advisory lock number of `hub pull`: only one run at a time."""
+
+_RECEIPT_SECONDS = 300.0
+"""How long the run waits for the log to sign its last entry, and with it all earlier ones."""
+
+_log = structlog.get_logger(__name__)
+
+
+class PullRunningError(HubError):
+    """Another pull holds the lock; nothing was pulled."""
+
+    code = "PULL_RUNNING"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceToPull:
+    """A configured source and a way to open its connector."""
+
+    name: str
+    kind: str
+    agreement_no: str
+    connect: Callable[[], Connector]
+
+
+class Progress(Protocol):
+    """Told how many rows of a source have been read so far."""
+
+    def __call__(self, source: str, rows: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of `hub pull`."""
+
+    database: Database
+    keys: KeyService
+    clock: Clock
+    progress: Progress
+    run_id: UUID = field(default_factory=uuid7)
+
+
+class LedgerMemory:
+    """What the connectors may ask about committed steps (hub/connectors/port.py)."""
+
+    def __init__(self, connection: asyncpg.Connection, source: str) -> None:
+        self._connection = connection
+        self._source = source
+
+    async def refused_files(self) -> dict[str, str]:
+        """Name -> fingerprint of every file refused so far."""
+        records = await self._connection.fetch(
+            "SELECT name, fingerprint FROM ingest.file WHERE source = $1 AND state = 'REFUSED'", self._source
+        )
+        return {record["name"]: record["fingerprint"] for record in records}
+
+    async def read_files(self, names: Set[str]) -> Set[str]:
+        """Which of these files were read in full before."""
+        records = await self._connection.fetch(
+            "SELECT name FROM ingest.file WHERE source = $1 AND state = 'READ' AND name = ANY($2)",
+            self._source,
+            list(names),
+        )
+        return {record["name"] for record in records}
+
+
+async def pull(
+    database: Database,
+    keys: KeyService,
+    receipts: Receipts,
+    sources: Sequence[SourceToPull],
+    clock: Clock,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Pull the given sources and return the report (schema ``hub.pull-report/1``).
+
+    Raises :class:`PullRunningError` if another run is under way, :class:`AuditError` if the log did not record what
+    was done. A source that fails does not disturb the others.
+    """
+    run = Run(database, keys, clock, progress)
+    async with _only_run(database) as connection:
+        started_at, began = clock(), time.monotonic()
+        await connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", run.run_id, started_at)
+        await asyncio.gather(*(_pull_source(run, source) for source in sources))
+        settled = await settle(connection, keys, run.run_id, clock())
+        await receipts.wait(settled.event, _RECEIPT_SECONDS)
+        return await _report(connection, run, sources, settled.released, started_at, time.monotonic() - began)
+
+
+@asynccontextmanager
+async def _only_run(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database.connect(DbRole.INGEST)
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            raise PullRunningError(
+                "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."
+            )
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _pull_source(run: Run, source: SourceToPull) -> None:
+    connection = await run.database.connect(DbRole.INGEST)
+    began = time.monotonic()
+    try:
+        watermark = await _open_source(connection, run, source)
+        status, error = await _read(connection, run, source, watermark)
+        await _close_source(connection, run, source, status, error, time.monotonic() - began)
+    finally:
+        await connection.close()
+
+
+async def _close_source(
+    connection: asyncpg.Connection,
+    run: Run,
+    source: SourceToPull,
+    status: SourceStatus,
+    error: HubError | None,
+    seconds: float,
+) -> None:
+    """Note how the reading ended; a failure is an audit entry of its own."""
+    async with connection.transaction():
+        if error is not None:
+            facts = {"source": source.name, "run": str(run.run_id), "code": error.code}
+            await append(connection, _entry("source:connector:failed", source.name, facts))
+        await connection.execute(
+            """UPDATE ingest.run_source r SET status = $3, error = $4, seconds = $5,
+                   watermark_after = (SELECT watermark::text FROM ingest.source_state s WHERE s.source = r.source)
+               WHERE run_id = $1 AND source = $2""",
+            run.run_id, source.name, status.value, None if error is None else str(error), seconds,
+        )  # fmt: skip
+        await connection.execute(
+            """UPDATE ingest.source_state SET last_status = $2,
+                   last_ok_at = CASE WHEN $2 = 'FAILED' THEN last_ok_at ELSE $3 END WHERE source = $1""",
+            source.name,
+            status.value,
+            run.clock(),
+        )
+
+
+async def _open_source(connection: asyncpg.Connection, run: Run, source: SourceToPull) -> Any | None:
+    await connection.execute(
+        "INSERT INTO ingest.source_state (source, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        source.name,
+        source.kind,
+    )
+    watermark = await connection.fetchval("SELECT watermark FROM ingest.source_state WHERE source = $1", source.name)
+    await connection.execute(
+        "INSERT INTO ingest.run_source (run_id, source, watermark_before, started_at) VALUES ($1, $2, $3, $4)",
+        run.run_id,
+        source.name,
+        watermark,
+        run.clock(),
+    )
+    return None if watermark is None else orjson.loads(watermark)
+
+
+async def _read(
+    connection: asyncpg.Connection, run: Run, source: SourceToPull, watermark: Any | None
+) -> tuple[SourceStatus, HubError | None]:
+    """Read the source to its end; whatever was read before an error stays committed."""
+    in_run = SourceInRun(source.name, source.kind, source.agreement_no, run.run_id)
+    rows, steps, refused = 0, 0, False
+    connector: Connector | None = None
+    try:
+        connector = source.connect()
+        async with aclosing(connector.pull(watermark, LedgerMemory(connection, source.name), run.clock)) as stream:
+            async for step in stream:
+                steps += 1
+                await _commit_step(connection, run, in_run, steps, step)
+                rows, refused = rows + len(step.rows), refused or step.refused is not None
+                run.progress(source.name, rows)
+    except HubError as error:
+        return SourceStatus.FAILED, error
+    except (asyncpg.PostgresConnectionError, asyncpg.InsufficientResourcesError):
+        raise
+    except Exception as error:
+        # A library's message may quote the row it stumbled over, so only the kind of error is told.
+        _log.error("connector failed", source=source.name, error=type(error).__name__)
+        return SourceStatus.FAILED, SourceError(
+            f"the connector stopped with an unforeseen {type(error).__name__}; what was read before is kept.",
+            remedy="Run the pull again; if it happens again, report this sentence.",
+        )
+    finally:
+        if connector is not None:
+            await connector.close()
+    return (SourceStatus.PARTIAL if refused else SourceStatus.OK), None
+
+
+async def _commit_step(connection: asyncpg.Connection, run: Run, source: SourceInRun, number: int, step: Step) -> None:
+    async with connection.transaction():
+        judgement = await merge_step(connection, run.keys, source, step, run.clock())
+        if judgement.new or step.file is not None or step.refused is not None:
+            await append(connection, _step_entry(source, number, step, judgement))
+
+
+def _step_entry(source: SourceInRun, number: int, step: Step, judgement: Judgement) -> PendingEntry:
+    quarantined = sum(1 for judged in judgement.new if judged.reasons)
+    facts: dict[str, Any] = {
+        "source": source.name,
+        "run": str(source.run_id),
+        "step": number,
+        "fetched": len(step.rows),
+        "valid": len(judgement.new) - quarantined,
+        "quarantined": quarantined,
+        "unchanged": len(judgement.seen_again),
+    }
+    if step.file is not None:
+        facts["files"] = [step.file.name]
+    if step.refused is not None:
+        facts["refused"] = [[step.refused.name, step.refused.reason.value]]
+    return _entry("source:connector:pulled", source.name, facts)
+
+
+def _entry(event: str, organisation: str, facts: dict[str, Any]) -> PendingEntry:
+    return PendingEntry(
+        ev=uuid7(),
+        kind=Kind.CONNECTOR,
+        event=event,
+        organisation=organisation,
+        actor="hub pull",
+        decision=Decision.ALLOW,
+        policy=f"hub-{VERSION}",
+        facts=facts,
+    )
+
+
+async def _report(
+    connection: asyncpg.Connection,
+    run: Run,
+    sources: Sequence[SourceToPull],
+    released: dict[str, int],
+    started_at: datetime,
+    seconds: float,
+) -> dict[str, Any]:
+    entries = {
+        source.name: await source_report(connection, run.run_id, source.name, source.kind, released.get(source.name, 0))
+        for source in sources
+    }
+    exit_code = int(any(entry["status"] != SourceStatus.OK for entry in entries.values()))
+    finished_at = run.clock()
+    await connection.execute(
+        "UPDATE ingest.run SET finished_at = $2, exit_code = $3 WHERE run_id = $1", run.run_id, finished_at, exit_code
+    )
+    return {
+        "schema": "hub.pull-report/1",
+        "run_id": str(run.run_id),
+        "started_at": iso(started_at),
+        "finished_at": iso(finished_at),
+        "seconds": round(seconds, 3),
+        "exit_code": exit_code,
+        "sources": entries,
+    }
