@@ -52,7 +52,10 @@ class Outbox:
     """Folders and files below the agency's root. Use :meth:`close` when done."""
 
     def __init__(self, account: Account) -> None:
+        """Reads the key files at once. Raises :class:`~hub.core.errors.SettingsError` if one cannot be used."""
         self._account = account
+        self._key = _private_key(account.private_key_file)
+        self._known_hosts = _known_hosts(account.known_hosts_file)
         self._place = f"{account.host}:{account.port}"
         self._connection: asyncssh.SSHClientConnection | None = None
         self._client: asyncssh.SFTPClient | None = None
@@ -150,8 +153,8 @@ class Outbox:
             "host": account.host,
             "port": account.port,
             "username": account.username,
-            "client_keys": [_private_key(account.private_key_file)],
-            "known_hosts": _known_hosts(account.known_hosts_file),
+            "client_keys": [self._key],
+            "known_hosts": self._known_hosts,
             "config": None,
             "agent_path": None,
             "x509_trusted_certs": None,
