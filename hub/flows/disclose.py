@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,7 @@ import asyncpg
 from hub.access.parts import part_key, part_of
 from hub.audit.outbox import operation_hash, seal_request
 from hub.audit.proof import Receipt
+from hub.audit.receipts import Receipts
 from hub.core.disclosure import (
     AbsentPart,
     Disclosure,
@@ -44,13 +45,6 @@ _REFUSALS = {
     "ASKER_SUSPENDED": ("The asker's registration is suspended or closed.", "Ask the hub's operator why."),
     "TOKEN_REVOKED": ("The access token was taken back.", "Get a new token."),
 }
-
-
-class Receipts(Protocol):
-    """Where the audit log hands out its receipts."""
-
-    async def wait(self, ev: UUID, timeout: float) -> Receipt:  # noqa: ASYNC109 - the log's own deadline, in seconds
-        """The receipt of an event once it is durable and signed. Raises :class:`AuditError`."""
 
 
 @dataclass(slots=True)

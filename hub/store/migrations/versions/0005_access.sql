@@ -172,12 +172,12 @@ CREATE TRIGGER event_is_final BEFORE UPDATE OR DELETE OR TRUNCATE ON consent.eve
 
 -- Refusals that a caller may be told carry one of the codes HB1xx; hub/consent/store.py maps them to sentences.
 
--- An organisation asks. The answer tells nothing about the person: none is looked up.
+-- An organisation asks. Nothing depends on the person; `found_id`, whoever has the number, is for the audit log alone.
 CREATE FUNCTION consent.ask(
     p_request uuid, p_client text, p_token text, p_actor text, p_purpose text, p_parts text[], p_application text,
     p_valid_days int, p_max_uses int, p_identity bytea[], p_name bytea[], p_at timestamptz, p_answer_by timestamptz,
     p_ev uuid
-) RETURNS TABLE (organisation_id text, role text)
+) RETURNS TABLE (organisation_id text, role text, found_id uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_client access.client;
@@ -203,7 +203,8 @@ BEGIN
             p_valid_days, p_max_uses, p_identity, p_name, p_at, p_answer_by);
     INSERT INTO consent.event (request_id, verb, at, by_whom, ev)
     VALUES (p_request, 'requestConsent', p_at, p_client, p_ev);
-    RETURN QUERY SELECT v_client.organisation_id, v_client.role;
+    RETURN QUERY SELECT v_client.organisation_id, v_client.role,
+                        (SELECT d.person_id FROM record.directory d WHERE d.blind_index = ANY (p_identity) LIMIT 1);
 END $$;
 
 -- The living adult behind a resident's account; no row otherwise.

@@ -1,0 +1,58 @@
+"""What the consent flows share: who asks in which operation, and one transaction with its audit entry."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from hub.audit.receipts import Receipts
+from hub.core.clock import Clock, system_clock
+from hub.core.disclosure import Asker
+from hub.core.errors import StoreError
+from hub.store.keys import KeyService
+
+POLICY = "consent-terms-1"
+"""Version of the terms and notices, recorded with every change."""
+
+RECEIPT_SECONDS = 10.0
+"""How long a change waits for the audit log to sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """The operation as it was sent: kept sealed in the audit log."""
+
+    document: str
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentDesk:
+    """Everything that a change of consent needs: connections as ``hub_app``, keys, the audit log, the clock."""
+
+    pool: asyncpg.Pool
+    keys: KeyService
+    receipts: Receipts
+    clock: Clock = system_clock
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[asyncpg.Connection]:
+        """One transaction: the change and its audit entry, or neither. Raises :class:`StoreError`."""
+        try:
+            async with self.pool.acquire() as conn, conn.transaction():
+                await conn.execute("SET LOCAL lock_timeout = '5s'")
+                yield conn
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            busy = getattr(error, "sqlstate", None) in {"55P03", "40P01"}
+            raise StoreError(
+                f"The change of consent was not stored ({type(error).__name__}).",
+                remedy="Nothing was changed; try again in a moment.",
+                code="BUSY" if busy else "STORE",
+            ) from error
+
+
+def client_facts(asker: Asker, role: str) -> dict[str, str]:
+    """The asker as the audit log writes him."""
+    return {"client": asker.client_id, "role": role, "token": asker.token_id}

@@ -1,0 +1,37 @@
+"""What a person is asked and what he has agreed to; what an organisation may know of its own requests."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from hub.consent import store
+from hub.consent.store import HeldConsent
+from hub.consent.terms import OpenRequest, notice_text
+from hub.core.disclosure import Asker
+from hub.flows.consent_change import ConsentDesk
+
+
+@dataclass(frozen=True, slots=True)
+class RequestShown:
+    """A request together with the words that must be read before it is answered."""
+
+    request: OpenRequest
+    notice: str
+
+
+async def my_requests(desk: ConsentDesk, asker: Asker) -> list[RequestShown]:
+    """All requests to the person behind the account, newest first. Raises NOT_AN_ADULT."""
+    async with desk.pool.acquire() as conn:
+        found = await store.requests_of(conn, asker, desk.clock())
+    return [RequestShown(request, notice_text(request, request.parts)) for request in found]
+
+
+async def my_consents(desk: ConsentDesk, asker: Asker) -> list[HeldConsent]:
+    """All consents of the person behind the account with their present state, newest first."""
+    async with desk.pool.acquire() as conn:
+        return await store.consents_of(conn, asker, desk.clock())
+
+
+async def request_state(desk: ConsentDesk, asker: Asker, request_id: UUID) -> str:
+    """How a request of the asker's organisation stands. Raises REQUEST_UNKNOWN."""
+    async with desk.pool.acquire() as conn:
+        return await store.request_state(conn, asker, request_id, desk.clock())

@@ -1,0 +1,87 @@
+"""An organisation asks a person for consent. The answer is the same whether or not there is such a person."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from hub.access.parts import part_key
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.proof import Receipt
+from hub.consent import store
+from hub.consent.terms import ANSWER_WITHIN, check_request
+from hub.core.disclosure import Asker, Part, SubjectByNumber
+from hub.core.ids import uuid7
+from hub.core.names import Purpose
+from hub.core.text import normalise_name
+from hub.flows.consent_change import POLICY, RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRequest:
+    """What is asked of whom. ``days`` and ``uses`` default to the most that the purpose allows."""
+
+    asker: Asker
+    purpose: Purpose
+    subject: SubjectByNumber
+    parts: tuple[Part, ...]
+    operation: Operation
+    application_ref: str | None = None
+    days: int | None = None
+    uses: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRequested:
+    """The request was taken. ``state`` is always REQUESTED: it says nothing about the person."""
+
+    request_id: UUID
+    answer_by: datetime
+    state: str = "REQUESTED"
+
+
+async def request_consent(desk: ConsentDesk, request: ConsentRequest) -> tuple[ConsentRequested, Receipt]:
+    """Store the request and record it. Raises :class:`InputError`, :class:`RefusedError` or :class:`AuditError`."""
+    parts = tuple(part_key(part) for part in dict.fromkeys(request.parts))
+    cap = check_request(request.purpose, request.parts, request.days, request.uses)
+    now, request_id, ev = desk.clock(), uuid7(), uuid7()
+    answer_by = now + ANSWER_WITHIN
+    async with desk.change() as conn:
+        asked = await store.ask(
+            conn,
+            request.asker,
+            request_id=request_id,
+            ev=ev,
+            purpose=request.purpose,
+            parts=parts,
+            application_ref=request.application_ref,
+            cap=cap,
+            identity_indexes=desk.keys.indexes("identity", request.subject.id_number),
+            name_indexes=desk.keys.indexes("name", normalise_name(request.subject.name)),
+            now=now,
+            answer_by=answer_by,
+        )
+        subjects = () if asked.found_id is None else (asked.found_id,)
+        own = {"recipient": asked.organisation_id, "categories": list(parts), "uses": cap.uses}
+        await append(
+            conn,
+            PendingEntry(
+                ev=ev,
+                kind=Kind.CONSENT,
+                event="consent:client:requested",
+                organisation=asked.organisation_id,
+                actor=request.asker.actor,
+                decision=Decision.ALLOW,
+                policy=POLICY,
+                purpose=request.purpose.value,
+                operation=operation_hash(request.operation.document),
+                subjects=subjects,
+                facts={
+                    "consent": str(request_id),
+                    **client_facts(request.asker, asked.role),
+                    "persons": {str(person): own for person in subjects},
+                },
+                sealed=seal_request(desk.keys, ev, request.operation.document, request.operation.variables),
+            ),
+        )
+    return ConsentRequested(request_id, answer_by), await desk.receipts.wait(ev, RECEIPT_SECONDS)
