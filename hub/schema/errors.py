@@ -31,7 +31,8 @@ def told(error: GraphQLError, language: Language, *, validated: bool) -> GraphQL
         result["message"] = str(original)
         code = "BAD_USER_INPUT" if isinstance(original, InputError | RefusedError) else "INTERNAL_SERVER_ERROR"
         result["extensions"] = {"code": code, "reason": original.code}
-    elif original is not None and not isinstance(original, GraphQLError) and error.path:
+    elif error.path:
+        # Something failed while a value was being shown: the text may quote the value, so it never leaves.
         result["message"] = text("INTERNAL", language)
         result["extensions"] = {"code": "INTERNAL_SERVER_ERROR"}
     else:
@@ -71,11 +72,11 @@ def log_errors(errors: list[GraphQLError]) -> None:
         if isinstance(original, HubError):
             if not isinstance(original, InputError | RefusedError):
                 LOG.error("operation failed: %s", original.code)
-        elif original is not None and error.path and not isinstance(original, GraphQLError):
+        elif error.path:
             LOG.error(
                 "operation failed at %s: %s",
                 ".".join(str(step) for step in error.path),
-                _where(original),
+                _where(original or error),
             )
 
 

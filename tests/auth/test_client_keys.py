@@ -7,7 +7,8 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from hub.auth.jwks import read_jwks
 from hub.core.errors import InputError
-from tests.auth.clients import jwks, new_key
+
+from .clients import jwks, new_key
 
 
 def test_good_keys_are_read() -> None:
@@ -19,7 +20,7 @@ def test_good_keys_are_read() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: {},
+        dict,
         lambda: {"keys": []},
         lambda: {"keys": [7]},
         lambda: {"keys": [{"kty": "EC"}]},

@@ -47,7 +47,11 @@ def disclosed(cls: type[T]) -> type[T]:
     start.
     """
     made = strawberry.type(cls, description=inspect.cleandoc(cls.__doc__ or ""))
-    for field in made.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+    definition = made.__strawberry_definition__  # type: ignore[attr-defined]
+    if definition.interfaces:
+        # Items are plain JSON objects of the record; which type they have is told by the field that holds them.
+        definition.is_type_of = _is_plain
+    for field in definition.fields:
         field_id = f"{cls.__name__}.{camel(field.python_name)}"
         entry = FIELDS.get(field_id)
         if entry is not None:
@@ -66,6 +70,10 @@ def disclosed(cls: type[T]) -> type[T]:
         else:
             raise LookupError(f"field `{field_id}` is not classified; add it to hub/core/fields.py")
     return made
+
+
+def _is_plain(value: Any, _: Any) -> bool:
+    return type(value) is dict
 
 
 _STRUCTURE_TEXT = {
