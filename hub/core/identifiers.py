@@ -41,7 +41,8 @@ def clean_id_number(value: str | None) -> str | None:
     text = normalise_text(value)
     if text is None:
         return None
-    text = remove_white_space(text).lstrip("'").upper()
+    # Once more, because characters that the blanks kept apart may now combine.
+    text = normalise_text(remove_white_space(text).lstrip("'").upper())
     return None if text in _ID_NULL_WORDS else text
 
 
