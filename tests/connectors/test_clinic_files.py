@@ -5,6 +5,7 @@ import hashlib
 import io
 from datetime import date
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -286,3 +287,13 @@ def test_forbidden_columns_are_dropped_and_counted_even_if_empty() -> None:
     assert set(fact.dropped) == FORBIDDEN
     assert "canary" not in str(fact)
     assert fact.content == row().content
+
+
+@given(st.text(alphabet=st.characters(codec="gb18030"), max_size=12))
+def test_no_text_breaks_a_line(text: str) -> None:
+    cells = dict.fromkeys(COLUMNS, text) | {"机构编码": CLINIC, "欠费单号": "Q1"}
+    checked = clinic_row(Record(2, cells), NAME, TODAY)
+    assert checked.source_key == f"{CLINIC}|Q1"
+    assert Q.BAD_AMOUNT in checked.reasons or text.strip().replace(",", "").replace(".", "").isdigit()
+    assert checked.content
+    orjson.dumps(checked.wire)
