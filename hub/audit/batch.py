@@ -63,7 +63,7 @@ class BatchMaker:
             if holder is not None:
                 ciphers[holder] = (key_id, self._data_keys.cipher(key_id, wrapped))
             else:
-                chains[UUID(bytes=subject.bytes)] = Chain(n, step)
+                chains[subject] = Chain(n, step)
         batch = Batch([row["ev"] for row in rows], [], [], [], t, edge.frontier.copy(), edge.tiles.copy())
         actors = set(holders)
         for holder in wanted:

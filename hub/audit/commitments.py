@@ -8,7 +8,8 @@ without the others, and nothing can be guessed from the hashes that are public.
     c(field)     = SHA-256("hub/fc/v1" 00 || salt(field) || length of name as 2 bytes || name || canonical value)
     group root   = RFC 6962 root over c(field) as leaf hashes; field 0 is ``count``, the rest follow in order of name
     rc           = RFC 6962 root over the group roots as leaf hashes
-    step(person) = SHA-256("hub/sc/v1" 00 || salt || person id || chain as 1 byte || n as 8 bytes || previous step)
+    step(person) = SHA-256("hub/sc/v1" 00 || HMAC-SHA-256(his group's salt, "step")[:16] || person id || chain as 1 byte
+                           || n as 8 bytes || previous step)
     blind        = HMAC-SHA-256(salt of group 0, "blind")
     sn           = RFC 6962 root over blind and the steps as leaf hashes
 
@@ -17,11 +18,11 @@ All numbers are big endian. ``rc`` and ``sn`` look random to who has no salt, wh
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from hub.audit.merkle import inclusion_proof, node_hash, root_of
+from hub.audit.merkle import inclusion_proof, root_of
 
 SALT_BYTES = 32
 """Length of a group's secret salt."""
@@ -32,6 +33,8 @@ FIRST_STEP = bytes(32)
 OPEN_CHAIN = 0
 """The chain a person may always see; 1 is kept for accesses that the law hides for a time."""
 
+_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
+_sha256 = hashlib.sha256
 _FIELD = b"hub/fc/v1\x00"
 _STEP = b"hub/sc/v1\x00"
 
@@ -63,18 +66,8 @@ class Link:
 
     def step(self) -> bytes:
         """The commitment of this link."""
-        return hashlib.sha256(
-            b"".join(
-                (
-                    _STEP,
-                    self.salt,
-                    self.subject.bytes,
-                    bytes([self.chain]),
-                    self.n.to_bytes(8, "big"),
-                    self.previous,
-                )
-            )
-        ).digest()
+        place = bytes([self.chain]) + self.n.to_bytes(8, "big")
+        return _sha256(b"%b%b%b%b%b" % (_STEP, self.salt, self.subject.bytes, place, self.previous)).digest()
 
 
 def field_salt(group_salt: bytes, index: int, name: str) -> bytes:
@@ -90,13 +83,18 @@ def field_commitment(salt: bytes, name: str, value: bytes) -> bytes:
 
 def group_commitments(group_salt: bytes, fields: Mapping[str, bytes]) -> list[bytes]:
     """The commitments of a group's fields in order, the count first. ``fields`` maps names to canonical JSON."""
-    ordered = [("count", b"%d" % len(fields)), *sorted(fields.items())]
-    digest, sha256 = hmac.digest, hashlib.sha256
+    # This runs for every field of every entry: the HMAC of field_salt() is spelled out, its two keyed beginnings are
+    # made once for the group, which takes less than half the time.
+    padded = group_salt.ljust(64, b"\0")
+    inner, outer = _sha256(padded.translate(_INNER)), _sha256(padded.translate(_OUTER))
     result = []
-    for index, (name, value) in enumerate(ordered):
+    for index, (name, value) in enumerate([("count", b"%d" % len(fields)), *sorted(fields.items())]):
         encoded = name.encode()
-        salt = digest(group_salt, b"salt" + index.to_bytes(4, "big") + encoded, "sha256")[:16]
-        result.append(sha256(_FIELD + salt + len(encoded).to_bytes(2, "big") + encoded + value).digest())
+        first, second = inner.copy(), outer.copy()
+        first.update(b"salt%b%b" % (index.to_bytes(4, "big"), encoded))
+        second.update(first.digest())
+        salt = second.digest()[:16]
+        result.append(_sha256(b"%b%b%b%b%b" % (_FIELD, salt, len(encoded).to_bytes(2, "big"), encoded, value)).digest())
     return result
 
 
@@ -105,12 +103,14 @@ def group_root(group_salt: bytes, fields: Mapping[str, bytes]) -> bytes:
     return tree_root(group_commitments(group_salt, fields))
 
 
-def tree_root(hashes: list[bytes]) -> bytes:
-    """The RFC 6962 root over a short list of leaf hashes."""
-    if len(hashes) == 1:
-        return hashes[0]
-    split = 1 << ((len(hashes) - 1).bit_length() - 1)
-    return node_hash(tree_root(hashes[:split]), tree_root(hashes[split:]))
+def tree_root(hashes: Sequence[bytes]) -> bytes:
+    """The RFC 6962 root over a short list of leaf hashes: pairs level by level, an odd last one moves up as it is."""
+    level = list(hashes)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [_sha256(b"\x01%b%b" % pair).digest() for pair in pairs]
+        level = above + level[-1:] if len(level) & 1 else above
+    return level[0]
 
 
 def link_salt(group_salt: bytes) -> bytes:

@@ -2,12 +2,13 @@
 
 Group 0 is shared and sealed under a key of the actor and year; every further group is about one person and sealed
 under a key of that person and year. A blob is canonical JSON ``{"fields": {name: value}, "salt": base64, "v": 1}`` in
-AES-256-GCM, 12 bytes nonce first, bound to log, place, event and group. Destroying a key makes its blobs unreadable;
-the roots and steps that stay let everything else verify.
+AES-256-GCM, 12 bytes nonce first, bound to log, place, event and group; a person's blob also has ``"link": {"chain",
+"n", "person", "previous"}``, his place in his chain. Destroying a key makes its blobs unreadable; the roots and steps
+that stay let everything else verify.
 
 Fields of group 0: ``actor``, ``county``, ``operation`` (hexadecimal), ``queued``, and ``facts.<key>`` for every fact.
-Fields of a person: ``person``, ``chain`` (``{"chain", "n", "previous"}``) and ``facts.<key>``. The operation with its
-variables is ``request`` (base64) of the first person, or of group 0 where there is none.
+Fields of a person: ``facts.<key>``. The operation with its variables is ``request`` (base64) of the first person, or of
+group 0 where there is none.
 """
 
 import base64
@@ -80,10 +81,11 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """An opened group: the secret salt and the fields as canonical JSON by name."""
+    """An opened group: the secret salt, the fields as canonical JSON by name, and the link of a personal group."""
 
     salt: bytes
     fields: dict[str, bytes]
+    link: Link | None
 
     def value(self, name: str) -> Any:
         """The value of a field, ``None`` if there is none of that name."""
@@ -97,14 +99,6 @@ class Blob:
     def root(self) -> bytes:
         """The group's commitment."""
         return group_root(self.salt, self.fields)
-
-    def link(self) -> Link:
-        """The link of a personal group. Raises :class:`AuditError` if it is the shared one."""
-        chain = self.value("chain")
-        if chain is None:
-            raise AuditError("this part of an audit detail is about nobody.", code="AUDIT_DETAIL")
-        previous = bytes.fromhex(chain["previous"])
-        return Link(UUID(self.value("person")), chain["chain"], chain["n"], previous, link_salt(self.salt))
 
 
 def read_row(row: PendingRow) -> Draft:
@@ -122,7 +116,7 @@ def read_row(row: PendingRow) -> Draft:
     if claimed:
         shared["claimed"] = _json(str(row["ev"]))
     subjects = list(dict.fromkeys([*row["subjects"], *persons]))
-    return Draft(row, uuid4() if claimed else UUID(bytes=row["ev"].bytes), subjects, persons, shared)
+    return Draft(row, uuid4() if claimed else row["ev"], subjects, persons, shared)
 
 
 def compose(draft: Draft, keys: KeyService, actor_holder: bytes, chains: dict[UUID, Chain]) -> Detail:
@@ -137,16 +131,13 @@ def compose(draft: Draft, keys: KeyService, actor_holder: bytes, chains: dict[UU
     for position, subject in enumerate(subjects):
         end = chains.get(subject, Chain())
         own = persons.get(subject, {})
-        own["person"] = _json(str(subject))
-        own["chain"] = orjson.dumps(
-            {"chain": OPEN_CHAIN, "n": end.n + 1, "previous": end.step.hex()}, option=orjson.OPT_SORT_KEYS
-        )
         if position == 0:
             own |= request
         salt = os.urandom(SALT_BYTES)
-        step = Link(subject, OPEN_CHAIN, end.n + 1, end.step, link_salt(salt)).step()
-        chains[subject] = Chain(end.n + 1, step)
-        parts.append(Part(subject.bytes, subject, end.n + 1, group_root(salt, own), step, _blob(salt, own)))
+        link = Link(subject, OPEN_CHAIN, end.n + 1, end.step, link_salt(salt))
+        step = link.step()
+        chains[subject] = Chain(link.n, step)
+        parts.append(Part(subject.bytes, subject, link.n, group_root(salt, own), step, _blob(salt, own, link)))
     return Detail(tuple(parts), tree_root([part.root for part in parts]), tree_root([part.step for part in parts]))
 
 
@@ -185,7 +176,11 @@ def unseal(cipher: AESGCM, sealed: bytes, context: bytes) -> Blob:
             code="AUDIT_DETAIL",
         ) from None
     fields = {name: orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for name, value in raw["fields"].items()}
-    return Blob(base64.b64decode(raw["salt"]), fields)
+    salt, link = base64.b64decode(raw["salt"]), raw.get("link")
+    if link is None:
+        return Blob(salt, fields, None)
+    previous = bytes.fromhex(link["previous"])
+    return Blob(salt, fields, Link(UUID(link["person"]), link["chain"], link["n"], previous, link_salt(salt)))
 
 
 def _facts(text: str) -> tuple[dict[UUID, dict[str, bytes]], dict[str, bytes]]:
@@ -227,9 +222,16 @@ def _check(value: Any) -> None:
         raise ValueError("a number is not an integer")
 
 
-def _blob(salt: bytes, fields: Mapping[str, bytes]) -> bytes:
-    inner = b",".join(b'"%s":%s' % (name.encode(), value) for name, value in sorted(fields.items()))
-    return b'{"fields":{%s},"salt":%s,"v":1}' % (inner, _base64(salt))
+def _blob(salt: bytes, fields: Mapping[str, bytes], link: Link | None = None) -> bytes:
+    inner = b",".join([b'"%b":%b' % (name.encode(), value) for name, value in sorted(fields.items())])
+    chain = b"" if link is None else b'"link":%b,' % _link(link)
+    return b'{"fields":{%b},%b"salt":%b,"v":1}' % (inner, chain, _base64(salt))
+
+
+def _link(link: Link) -> bytes:
+    return (
+        f'{{"chain":{link.chain},"n":{link.n},"person":"{link.subject}","previous":"{link.previous.hex()}"}}'.encode()
+    )
 
 
 def _json(value: str | None) -> bytes:

@@ -96,6 +96,7 @@ class Sequencer:
         self._recent: OrderedDict[UUID, tuple[SignedBatch, int]] = OrderedDict()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="audit-guard")
         self._clock_zero: tuple[int, float] | None = None
+        self._publishing: asyncio.Task[None] | None = None
 
     # Use ----------------------------------------------------------------------------------------------------------
 
@@ -190,6 +191,9 @@ class Sequencer:
             await self._serve(conn, publisher, signer, edge)
         finally:
             self._set_leading(False)
+            if self._publishing is not None:
+                await asyncio.wait([self._publishing])
+                self._publishing = None
             self._guard.unlock()
             for connection in (publisher, conn):
                 if connection is not None:
@@ -203,7 +207,7 @@ class Sequencer:
             await check_extends(conn, edge, self._guard.read(signer.verifier))
         note = self._sign(signer, edge)
         await self._write_guard(note)
-        await _publish(publisher, edge, note)
+        await _publish(publisher, edge.frontier.size, edge.root, note)
         return edge
 
     async def _serve(self, conn: asyncpg.Connection, publisher: asyncpg.Connection, signer: Signer, edge: Edge) -> None:
@@ -213,6 +217,8 @@ class Sequencer:
             made = await self._batch(conn, publisher, signer, edge, maker)
             if made < BATCH_LIMIT and not self._wake.is_set():
                 await self._idle(conn)
+        if self._publishing is not None:
+            await self._publishing
 
     async def _idle(self, conn: asyncpg.Connection) -> None:
         """Sleep until somebody says that a row waits, or a row is found that nobody spoke of."""
@@ -260,7 +266,10 @@ class Sequencer:
         self._at_step(Step.GUARDED)
         self._release(batch.claimed, batch.events, SignedBatch(before, batch.entries, batch.nodes, note))
         self._at_step(Step.RELEASED)
-        await _publish(publisher, edge, note)
+        # Storing the signed head goes on beside the next batch; one at a time, and a failure shows there.
+        if self._publishing is not None:
+            await self._publishing
+        self._publishing = asyncio.create_task(_publish(publisher, edge.frontier.size, edge.root, note))
         return len(rows)
 
     def _sign(self, signer: Signer, edge: Edge) -> str:
@@ -337,16 +346,16 @@ async def _close(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-async def _publish(publisher: asyncpg.Connection, edge: Edge, note: str) -> None:
+async def _publish(publisher: asyncpg.Connection, size: int, root: bytes, note: str) -> None:
     """Store the signed head for proofs and exports, and wake the processes that wait for it."""
     await publisher.fetchval(
         "WITH stored AS (INSERT INTO audit.checkpoint (log_id, size, root, note) VALUES ($1, $2, $3, $4)"
         " ON CONFLICT DO NOTHING)"
         " SELECT pg_notify($5, $6)",
         LOG_ID,
-        edge.frontier.size,
-        edge.root,
+        size,
+        root,
         note,
         SIGNED_CHANNEL,
-        str(edge.frontier.size),
+        str(size),
     )

@@ -294,12 +294,18 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
     SELECT coalesce((SELECT h.n FROM audit.subject_head h WHERE h.subject = p_subject AND h.chain = 0), 0)
 $$;
 
+-- The log's name, which every encrypted detail is bound to.
+CREATE FUNCTION audit.log_origin(p_log smallint) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT l.origin FROM audit.log l WHERE l.log_id = p_log
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA audit FROM PUBLIC;
 GRANT USAGE ON SCHEMA audit TO hub_app, hub_ingest, hub_sequencer, hub_auditor;
 GRANT INSERT ON audit.pending TO hub_app, hub_ingest, hub_sequencer;
 GRANT EXECUTE ON FUNCTION audit.tree_parts, audit.find_entry
     TO hub_app, hub_ingest, hub_sequencer, hub_auditor;
-GRANT EXECUTE ON FUNCTION audit.subject_entries, audit.subject_count TO hub_app, hub_auditor;
+GRANT EXECUTE ON FUNCTION audit.subject_entries, audit.subject_count, audit.log_origin TO hub_app, hub_auditor;
 GRANT EXECUTE ON FUNCTION audit.take, audit.lookup, audit.integrate TO hub_sequencer;
 GRANT SELECT, DELETE, UPDATE (queued_at) ON audit.pending TO hub_sequencer;  -- row locks ask for UPDATE of a column
 GRANT SELECT, INSERT ON audit.log, audit.entry, audit.detail, audit.tile, audit.checkpoint TO hub_sequencer;
