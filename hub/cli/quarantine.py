@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.session import open_database, read_settings, run
+from hub.cli.steward import acting_steward
 from hub.core.errors import InputError
 from hub.core.names import QuarantineReason
 from hub.flows.export_quarantine import export
@@ -56,6 +57,9 @@ def export_command(
     source: Annotated[str, typer.Option(help="The source whose rows are returned.")],
     out: Annotated[Path, typer.Option(help="A new file; it will hold personal data (mode 0600).")],
     reason: Annotated[str | None, typer.Option(help="Only this reason code.")] = None,
+    steward_token_file: Annotated[
+        Path | None, typer.Option(help="File with the access token of a registered data steward.")
+    ] = None,
 ) -> None:
     """Write the open rows with their content, for return to the agency. An audited disclosure."""
 
@@ -63,8 +67,11 @@ def export_command(
         settings = read_settings()
         database = await open_database(settings)
         keys = FileKeys(settings.keys_folder)
+        steward = await acting_steward(database, keys, settings, steward_token_file)
         async with receipt_desk(database, keys, settings.home) as desk:
-            return await export(database, keys, desk, source, _reason(reason), lambda lines: _write(out, lines))
+            return await export(
+                database, keys, desk, source, _reason(reason), steward, lambda lines: _write(out, lines)
+            )
 
     if out.exists():
         raise InputError(f"the file {out} exists already.", remedy="Name a new file; nothing was exported.")

@@ -15,7 +15,7 @@ from hub.store.keys import KeyService
 
 def guard_file(home: Path) -> Path:
     """Where the last signed head is kept outside the database; every process of one HUB_HOME uses the same."""
-    return home / "audit" / "guard"
+    return home / "audit-guard"
 
 
 @asynccontextmanager
