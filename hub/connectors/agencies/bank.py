@@ -37,6 +37,9 @@ from hub.core.errors import RetryableError, SourceError
 from hub.core.names import RefusalReason
 from hub.core.rows import CheckedRow, FileRead, FileRefused, Step
 
+CALLS_PER_SECOND = 8
+"""With a burst of two this stays within the bank's 10 calls in any second."""
+
 SIGNATURE_ATTEMPTS = 3
 """How often a missing signature file is asked for before the file counts as unsigned."""
 
@@ -79,7 +82,7 @@ class BankConnector:
                 if source.ca_file is None
                 else trust_only(source.ca_file, source=source.name, client_cert=client_cert)
             ),
-            pace=Pace(per_second=8, burst=2),  # the bank allows 10 calls in any second
+            pace=Pace(per_second=CALLS_PER_SECOND, burst=2),
             timeout_seconds=source.timeout_seconds,
             max_retries=source.max_retries,
         )
