@@ -171,7 +171,8 @@ async def _move_households(
         )
     await connection.execute(
         """UPDATE record.household_directory t SET county = m.new_county
-           FROM unnest($1::text[], $2::bpchar[]) AS m (household_no, new_county) WHERE t.household_no = m.household_no""",
+           FROM unnest($1::text[], $2::bpchar[]) AS m (household_no, new_county)
+           WHERE t.household_no = m.household_no""",
         numbers,
         new,
     )
