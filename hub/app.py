@@ -25,7 +25,9 @@ from hub.auth.store import AuthStore
 from hub.auth.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
 from hub.core.clock import Clock, system_clock
 from hub.core.errors import SettingsError, StoreError
+from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
+from hub.flows.receipts import guard_file
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
 from hub.schema.context import Bearer, OperationContext, Ports
@@ -40,9 +42,6 @@ from hub.store.keys import FileKeys, KeyService
 
 TOKEN_KEY = "tokens"  # noqa: S105 - the name of a key, not a key
 """Name of the key that signs access tokens."""
-
-GUARD_FILE = "audit-guard"
-"""File in HUB_HOME that the audit log is guarded by."""
 
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -88,16 +87,23 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
     async with AsyncExitStack() as stack:
         pool = await database.pool(DbRole.APP, size=settings.pool_size)
         stack.push_async_callback(pool.close)
-        sequencer = Sequencer(database, keys, settings.home / GUARD_FILE, clock=clock)
+        sequencer = Sequencer(database, keys, guard_file(settings.home), clock=clock)
         await stack.enter_async_context(sequencer.running())
         receipts = await stack.enter_async_context(Receipts(database, sequencer))
         discloser = await stack.enter_async_context(Discloser(pool, keys, receipts))
+        store = AuthStore(pool, keys)
         yield Hub(
             database=database,
             pool=pool,
             sequencer=sequencer,
-            ports=Ports(disclosing=discloser, selections=Selections(build_schema().graphql), clock=clock),
-            auth=AuthStore(pool),
+            ports=Ports(
+                disclosing=discloser,
+                consents=ConsentDesk(pool, keys, receipts, clock),
+                keys=store,
+                selections=Selections(build_schema().graphql),
+                clock=clock,
+            ),
+            auth=store,
             issuer=issuer,
             verifier=TokenVerifier.of(issuer),
         )

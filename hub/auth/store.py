@@ -1,4 +1,4 @@
-"""What the authorization server asks the database: five functions, the application role's only way in."""
+"""What the authorization server asks the database: a few functions, the application role's only way in."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from hub.core.names import Role
+from hub.store.keys import KeyService
 
 
 class Connections(Protocol):
@@ -61,8 +62,9 @@ class Account:
 class AuthStore:
     """The statements of the authorization server."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, keys: KeyService) -> None:
         self._connections = connections
+        self._keys = keys
 
     async def find_client(self, client_id: str) -> RegisteredClient | None:
         """The registered system of this id."""
@@ -80,6 +82,19 @@ class AuthStore:
     async def revoke_token(self, token_id: str, expires_at: datetime) -> None:
         """Take a token back; from the next statement on it is worth nothing."""
         await self._connections.execute("SELECT auth.revoke_token($1, $2)", token_id, expires_at)
+
+    async def claim(self, bearer: str, key: str, fingerprint: str) -> tuple[str, str | None]:
+        """Claim a caller's key for one change: CLAIMED, BUSY, OTHER, or ANSWERED with the answer.
+
+        ``fingerprint`` is a digest of the change; it is kept under a key, since a change may name a person.
+        """
+        mark = self._keys.index("idempotency", fingerprint)[1:]
+        row = await self._connections.fetchrow("SELECT * FROM auth.claim_key($1, $2, $3)", bearer, key, mark)
+        return row["state"], row["held"]
+
+    async def settle(self, bearer: str, key: str, answer: str | None) -> None:
+        """Keep the answer of a claimed key; without one the key is free again."""
+        await self._connections.execute("SELECT auth.settle_key($1, $2, $3)", bearer, key, answer)
 
     async def bearer_state(self, token_id: str, bearer: str) -> BearerState | None:
         """Role and person of an active bearer whose token stands; ``None`` where he may not act."""

@@ -8,8 +8,9 @@ import strawberry
 
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
+from hub.flows.consent_change import ConsentDesk
 from hub.schema.messages import Language
-from hub.schema.ports import Disclosing, Receipt
+from hub.schema.ports import Disclosing, Keys, Receipt
 from hub.schema.selection import Operation, Selections
 
 
@@ -37,6 +38,8 @@ class Ports:
     """The flows and tools that resolvers may call."""
 
     disclosing: Disclosing
+    consents: ConsentDesk
+    keys: Keys
     selections: Selections
     clock: Clock
 

@@ -1,7 +1,6 @@
 """What the schema needs of the flows; the composition root passes the real ones."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Protocol
 
 from hub.core.disclosure import Disclosure, DisclosureRequest
@@ -21,8 +20,11 @@ class Disclosing(Protocol):
         """Judge, record, read and wait for the signed entry. Raises :class:`~hub.core.errors.HubError`."""
 
 
-class Now(Protocol):
-    """The clock."""
+class Keys(Protocol):
+    """Where keys are claimed; the answers of :meth:`claim` are CLAIMED, BUSY, OTHER and ANSWERED."""
 
-    def __call__(self) -> datetime:
-        """The present instant with its zone."""
+    async def claim(self, bearer: str, key: str, fingerprint: str) -> tuple[str, str | None]:
+        """Claim a key, or learn what it stands for."""
+
+    async def settle(self, bearer: str, key: str, answer: str | None) -> None:
+        """Keep the answer; without one the key is free again."""

@@ -3,6 +3,8 @@
 import strawberry
 
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
+from hub.schema.consent import resolve_consent_request, resolve_consents
+from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 
 
@@ -16,4 +18,11 @@ class Query:
     )
     household: OwnRecordResult = strawberry.field(
         resolver=resolve_own_record, description="本人及本户信用档案。 The own record of the resident who asks."
+    )
+    consents: ConsentBookResult = strawberry.field(
+        resolver=resolve_consents,
+        description="本人收到的请求和已作出的同意。 Requests to the resident who asks, and the resident's consents.",
+    )
+    consent_request: ConsentRequestStateResult = strawberry.field(
+        resolver=resolve_consent_request, description="本机构请求的状态。 How a request of the own organisation stands."
     )

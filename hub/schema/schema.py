@@ -15,6 +15,7 @@ from hub.schema.borrower import plain
 from hub.schema.context import OperationContext
 from hub.schema.errors import log_errors
 from hub.schema.limits import RULES, TOKENS_MAX
+from hub.schema.mutation import Mutation
 from hub.schema.query import Query
 from hub.schema.selection import operation_of
 from hub.schema.types.scalars import SCALARS, resolve_plain
@@ -85,6 +86,7 @@ def build_schema() -> HubSchema:
     """The one schema; building it checks that every field is classified."""
     return HubSchema(
         query=Query,
+        mutation=Mutation,
         config=StrawberryConfig(
             default_resolver=resolve_plain, disable_field_suggestions=True, scalar_map=SCALARS, relay_max_results=100
         ),

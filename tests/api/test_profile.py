@@ -20,8 +20,8 @@ query Everything($input: BorrowerProfileInput!) {
       otherAdults { borrowerId completeness name ageBand }
       tax {
         completeness hasArrears
-        registrations { taxpayerName provenance { source recordedAt sourceVersion } }
-        grades { gradeYear grade } arrears { arrearsNo amount } bands { taxPaidBand }
+        registrations { taxpayerName }
+        grades { gradeYear grade provenance { source recordedAt sourceVersion } } arrears { arrearsNo amount } bands { taxPaidBand }
       }
       socialInsurance { completeness items { insuranceType } }
       clinicArrears { completeness bands { balanceBand } }
@@ -56,15 +56,16 @@ async def test_a_bank_sees_what_was_granted_with_a_receipt(api: Api) -> None:
     assert profile["household"] == {
         "completeness": "COMPLETE", "villageName": canary(None, "roster/VALUE", "villageName"), "size": 4, "minors": 1,
     }  # fmt: skip
-    assert profile["tax"]["registrations"][0]["provenance"]["sourceVersion"] == "7"
+    assert profile["tax"]["grades"][0]["provenance"]["sourceVersion"] == "7"
     assert profile["tax"]["hasArrears"] is True
     assert profile["bank"]["otherLoans"] == {"lenders": 1, "totalBalance": "2000.25", "loans": 2, "worstClass": "3"}
     own = canary(HEAD.person_id, "bank.loan/VALUE", "contractNo", BANK_A)
     assert [loan["contractNo"] for loan in profile["bank"]["ownLoans"]] == [own]
-    assert profile["bank"]["completeness"] == profile["completeness"] == "COMPLETE"
+    assert {entry["reason"] for entry in profile["withheld"]} == {"NEVER_DISCLOSED"}
+    assert not any(entry["canAskConsent"] for entry in profile["withheld"])
+    assert (profile["bank"]["completeness"], profile["completeness"]) == ("COMPLETE", "PARTIAL")
     assert profile["adultsNotShown"] == 1
     assert profile["otherAdults"] == []
-    assert profile["withheld"] == []
     receipt = Receipt.parse(reply.json()["extensions"]["receipt"]["proof"])
     signer = api.hub.sequencer
     assert receipt.size >= receipt.index + 1

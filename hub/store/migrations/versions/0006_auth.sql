@@ -34,6 +34,62 @@ CREATE TABLE auth.used_assertion (
 );
 CREATE INDEX ON auth.used_assertion (expires_at);
 
+-- Changes that came with a key of the caller's making: the same key again gets the same answer and changes nothing.
+-- `answer` is empty while the change is under way; it holds ids, states and the receipt, no personal data.
+CREATE TABLE auth.idempotency (
+    bearer      text  NOT NULL,
+    key         text  NOT NULL,
+    fingerprint bytea NOT NULL CHECK (length(fingerprint) = 32),
+    claimed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    answer      text,
+    PRIMARY KEY (bearer, key)
+);
+CREATE INDEX ON auth.idempotency (claimed_at);
+
+-- Claims a key. `state`: CLAIMED (go on), BUSY (the first call is under way), OTHER (the key stands for another change),
+-- ANSWERED. A claim that nobody settled within a minute was interrupted and may be taken over; keys live a day.
+CREATE FUNCTION auth.claim_key(who text, wanted text, print bytea, OUT state text, OUT held text)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_row auth.idempotency;
+BEGIN
+    DELETE FROM auth.idempotency i
+     WHERE i.ctid IN (SELECT o.ctid FROM auth.idempotency o
+                       WHERE o.claimed_at < clock_timestamp() - interval '1 day' LIMIT 20 FOR UPDATE SKIP LOCKED);
+    INSERT INTO auth.idempotency (bearer, key, fingerprint) VALUES (who, wanted, print) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        state := 'CLAIMED';
+        RETURN;
+    END IF;
+    SELECT * INTO v_row FROM auth.idempotency i WHERE i.bearer = who AND i.key = wanted FOR UPDATE;
+    IF v_row.fingerprint <> print THEN
+        state := 'OTHER';
+    ELSIF v_row.answer IS NOT NULL THEN
+        state := 'ANSWERED';
+        held := v_row.answer;
+    ELSIF v_row.claimed_at < clock_timestamp() - interval '1 minute' THEN
+        UPDATE auth.idempotency i SET claimed_at = clock_timestamp() WHERE i.bearer = who AND i.key = wanted;
+        state := 'CLAIMED';
+    ELSE
+        state := 'BUSY';
+    END IF;
+END
+$$;
+
+-- Keeps the answer of a claimed key; without an answer the key is free again.
+CREATE FUNCTION auth.settle_key(who text, wanted text, given text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF given IS NULL THEN
+        DELETE FROM auth.idempotency i WHERE i.bearer = who AND i.key = wanted AND i.answer IS NULL;
+    ELSE
+        UPDATE auth.idempotency i SET answer = given WHERE i.bearer = who AND i.key = wanted AND i.answer IS NULL;
+    END IF;
+END
+$$;
+
 -- What the token endpoint must know of a client; no row for an unknown one.
 CREATE FUNCTION auth.find_client(asked text)
     RETURNS TABLE (client_id text, organisation_id text, role text, jwks text, status text)
@@ -102,6 +158,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 GRANT USAGE ON SCHEMA auth TO hub_app, hub_ingest;
 GRANT EXECUTE ON FUNCTION auth.find_client(text), auth.find_account(text),
     auth.use_assertion(text, bytea, timestamptz), auth.revoke_token(text, timestamptz),
-    auth.bearer_state(text, text) TO hub_app;
+    auth.bearer_state(text, text),
+    auth.claim_key(text, text, bytea), auth.settle_key(text, text, text) TO hub_app;
 -- Accounts are opened and closed by commands that an operator or a steward runs, never by a request.
 GRANT SELECT, INSERT, UPDATE ON auth.account TO hub_ingest;

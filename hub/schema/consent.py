@@ -1,0 +1,300 @@
+"""Resolvers of consent: each change is one flow, recorded before anybody is told."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from hub.core.clock import iso
+from hub.core.disclosure import Part, SubjectByNumber
+from hub.core.errors import InputError, RefusedError
+from hub.core.names import Category, Form
+from hub.flows.consent_change import Operation
+from hub.flows.grant_consent import ConsentGrant, grant_consent
+from hub.flows.my_consents import my_consents, my_requests, request_state
+from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
+from hub.flows.request_consent import ConsentRequest as Request
+from hub.flows.request_consent import request_consent
+from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.schema.borrower import KEY, Problem, acting_problems, not_allowed, subject_of
+from hub.schema.context import Info, OperationContext
+from hub.schema.messages import has_text, text
+from hub.schema.once import Facts, KeyRefusedError, once
+from hub.schema.types.consent import (
+    Consent,
+    ConsentBook,
+    ConsentGranted,
+    ConsentPart,
+    ConsentPartInput,
+    ConsentRefused,
+    ConsentRequest,
+    ConsentRequested,
+    ConsentRequestState,
+    ConsentWithdrawn,
+    GrantConsentInput,
+    Organisation,
+    RefuseConsentInput,
+    RequestConsentInput,
+    WithdrawConsentInput,
+)
+from hub.schema.types.problems import FieldError, InvalidInput, NotAllowed, NotFound, invalid
+from hub.schema.types.profile import BorrowerKey
+from hub.schema.types.scalars import DateTime, Digest
+
+REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+_HIDDEN = frozenset({"REQUEST_NOT_OPEN", "REQUEST_UNKNOWN", "CONSENT_NOT_IN_FORCE"})
+"""Refusals that must look like the absence of the thing."""
+
+Made = TypeVar("Made")
+
+
+async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
+    """Requests to the resident who asks, and his consents."""
+    context = info.context
+    asker = context.bearer.asker()
+    try:
+        requests = await my_requests(context.ports.consents, asker)
+        consents = await my_consents(context.ports.consents, asker)
+    except RefusedError as refusal:
+        return not_allowed(context, refusal)
+    return ConsentBook(
+        requests=[
+            ConsentRequest(
+                id=_id(shown.request.request_id),
+                organisation=Organisation(
+                    id=_id(shown.request.organisation_id),
+                    name_zh=shown.request.name_zh,
+                    name_en=shown.request.name_en,
+                ),
+                purpose=shown.request.purpose,
+                parts=_parts(shown.request.parts),
+                application_ref=shown.request.application_ref,
+                valid_days=shown.request.valid_days,
+                max_uses=shown.request.max_uses,
+                asked_at=DateTime(iso(shown.request.asked_at)),
+                answer_by=DateTime(iso(shown.request.expires_at)),
+                state=shown.request.state,
+                notice=shown.notice,
+            )
+            for shown in requests
+        ],
+        consents=[
+            Consent(
+                id=_id(held.consent_id),
+                organisation=Organisation(id=_id(held.organisation_id), name_zh=held.name_zh, name_en=held.name_en),
+                purpose=held.purpose,
+                parts=_parts(held.parts),
+                has_heightened_notice=held.heightened,
+                effective_from=DateTime(iso(held.effective_from)),
+                expires_at=DateTime(iso(held.expires_at)),
+                max_uses=held.max_uses,
+                uses=held.uses,
+                state=held.status,
+                ended_at=None if held.ended_at is None else DateTime(iso(held.ended_at)),
+            )
+            for held in consents
+        ],
+    )
+
+
+async def resolve_consent_request(
+    info: Info,
+    id: str,  # noqa: A002 - the argument's name in the schema
+) -> ConsentRequestState | InvalidInput | NotFound | NotAllowed:
+    """How a request of the asking organisation stands."""
+    context = info.context
+    request = _uuid(id)
+    if request is None:
+        return invalid(context.language, (("id",), "ID_MALFORMED"))
+    try:
+        state = await request_state(context.ports.consents, context.bearer.asker(), request)
+    except RefusedError as refusal:
+        return _refused(context, refusal)
+    return ConsentRequestState(id=_id(request), state=state)
+
+
+async def resolve_request_consent(
+    info: Info,
+    input: RequestConsentInput,  # noqa: A002 - the argument's name in the schema
+) -> ConsentRequested | InvalidInput | NotAllowed:
+    """An organisation asks; the answer is the same whether or not there is such a person."""
+    context = info.context
+    problems = acting_problems(context, input.officer, input.idempotency_key)
+    subject = subject_of(BorrowerKey(identity=input.borrower), context)
+    parts, unknown = _asked_parts(input.parts)
+    problems += unknown
+    if input.application_ref is not None and not REFERENCE.fullmatch(input.application_ref):
+        problems.append((("input", "applicationRef"), "REFERENCE_MALFORMED"))
+    if isinstance(subject, tuple):
+        problems.append((("input", "borrower", subject[0][-1]), subject[1]))
+    if problems or not isinstance(subject, SubjectByNumber):
+        return invalid(context.language, *problems)
+    request = Request(
+        asker=context.bearer.asker(input.officer),
+        purpose=input.purpose,
+        subject=subject,
+        parts=parts,
+        operation=_operation(context),
+        application_ref=input.application_ref,
+        days=input.valid_days,
+        uses=input.max_uses,
+    )
+
+    async def change() -> Facts:
+        made, context.receipt = await request_consent(context.ports.consents, request)
+        return {"request_id": str(made.request_id), "answer_by": iso(made.answer_by), "state": made.state}
+
+    answer = await _changed(context, input.idempotency_key, change, lambda facts: ConsentRequested(**facts))
+    if isinstance(answer, NotFound):
+        return NotAllowed(code=answer.code, message=answer.message, remedy=None)
+    return answer
+
+
+async def resolve_grant_consent(
+    info: Info,
+    input: GrantConsentInput,  # noqa: A002 - the argument's name in the schema
+) -> ConsentGranted | InvalidInput | NotFound | NotAllowed:
+    """The resident who asks says yes for himself."""
+    context = info.context
+    request_id = _uuid(input.request_id)
+    problems = _key_problems(input.idempotency_key, "requestId", request_id)
+    parts, unknown = _asked_parts(input.parts or [])
+    problems += unknown
+    if problems or request_id is None:
+        return invalid(context.language, *problems)
+    grant = ConsentGrant(
+        asker=context.bearer.asker(),
+        request_id=request_id,
+        operation=_operation(context),
+        parts=None if input.parts is None else tuple(f"{part.category}/{part.form}" for part in parts),
+        heightened_notice=input.heightened_notice,
+    )
+
+    async def change() -> Facts:
+        made, context.receipt = await grant_consent(context.ports.consents, grant)
+        return {
+            "consent_id": str(made.consent_id),
+            "organisation_id": made.organisation_id,
+            "parts": list(made.parts),
+            "effective_from": iso(made.effective_from),
+            "expires_at": iso(made.expires_at),
+            "max_uses": made.max_uses,
+            "terms_digest": Digest(made.digest),
+        }
+
+    return await _changed(
+        context,
+        input.idempotency_key,
+        change,
+        lambda facts: ConsentGranted(**{**facts, "parts": _parts(facts["parts"])}),
+    )
+
+
+async def resolve_refuse_consent(
+    info: Info,
+    input: RefuseConsentInput,  # noqa: A002 - the argument's name in the schema
+) -> ConsentRefused | InvalidInput | NotFound | NotAllowed:
+    """The resident who asks says no."""
+    context = info.context
+    request_id = _uuid(input.request_id)
+    problems = _key_problems(input.idempotency_key, "requestId", request_id)
+    if problems or request_id is None:
+        return invalid(context.language, *problems)
+    refusal = ConsentRefusal(context.bearer.asker(), request_id, _operation(context))
+
+    async def change() -> Facts:
+        made, context.receipt = await refuse_consent(context.ports.consents, refusal)
+        return {"request_id": str(made.request_id), "organisation_id": made.organisation_id, "state": made.state}
+
+    return await _changed(context, input.idempotency_key, change, lambda facts: ConsentRefused(**facts))
+
+
+async def resolve_withdraw_consent(
+    info: Info,
+    input: WithdrawConsentInput,  # noqa: A002 - the argument's name in the schema
+) -> ConsentWithdrawn | InvalidInput | NotFound | NotAllowed:
+    """The resident who asks takes a consent back."""
+    context = info.context
+    consent_id = _uuid(input.consent_id)
+    problems = _key_problems(input.idempotency_key, "consentId", consent_id)
+    if problems or consent_id is None:
+        return invalid(context.language, *problems)
+    withdrawal = ConsentWithdrawal(context.bearer.asker(), consent_id, _operation(context))
+
+    async def change() -> Facts:
+        made, context.receipt = await withdraw_consent(context.ports.consents, withdrawal)
+        return {"consent_id": str(made.consent_id), "organisation_id": made.organisation_id, "state": made.state}
+
+    return await _changed(context, input.idempotency_key, change, lambda facts: ConsentWithdrawn(**facts))
+
+
+async def _changed(
+    context: OperationContext, key: str, change: Callable[[], Awaitable[Facts | None]], show: Callable[[Facts], Made]
+) -> Made | InvalidInput | NotFound | NotAllowed:
+    """Run a change once and turn its refusals into answers."""
+    try:
+        facts = await once(context, key, change)
+    except KeyRefusedError as refusal:
+        return invalid(context.language, (("input", "idempotencyKey"), refusal.code))
+    except InputError as error:
+        message = text(error.code, context.language) if has_text(error.code) else str(error)
+        answer = invalid(context.language)
+        answer.fields = [FieldError(path=["input"], code=error.code, message=message)]
+        return answer
+    except RefusedError as refusal:
+        return _refused(context, refusal)
+    if facts is None:
+        raise AssertionError("a change gives facts or raises")
+    return show(facts)
+
+
+def _refused(context: OperationContext, refusal: RefusedError) -> NotFound | NotAllowed:
+    if refusal.code in _HIDDEN:
+        return NotFound(code=refusal.code, message=text(refusal.code, context.language))
+    return not_allowed(context, refusal)
+
+
+def _operation(context: OperationContext) -> Operation:
+    return Operation(context.operation.text, context.variables)
+
+
+def _key_problems(key: str, name: str, found: UUID | None) -> list[Problem]:
+    problems: list[Problem] = []
+    if not KEY.fullmatch(key):
+        problems.append((("input", "idempotencyKey"), "KEY_MALFORMED"))
+    if found is None:
+        problems.append((("input", name), "ID_MALFORMED"))
+    return problems
+
+
+def _asked_parts(wanted: list[ConsentPartInput]) -> tuple[tuple[Part, ...], list[Problem]]:
+    """The parts named in an input, each once, and what is wrong with it."""
+    if len(wanted) > 64:
+        return (), [(("input", "parts"), "CATEGORY_UNKNOWN")]
+    known = {category.value: category for category in Category}
+    problems: list[Problem] = [
+        (("input", "parts", str(place), "category"), "CATEGORY_UNKNOWN")
+        for place, part in enumerate(wanted)
+        if part.category not in known
+    ]
+    parts = [Part(known[part.category], Form(part.form)) for part in wanted if part.category in known]
+    return tuple(dict.fromkeys(parts)), problems
+
+
+def _parts(keys: tuple[str, ...] | list[str]) -> list[ConsentPart]:
+    return [
+        ConsentPart(category=category, form=Form(form)) for category, _, form in (key.partition("/") for key in keys)
+    ]
+
+
+def _uuid(value: str) -> UUID | None:
+    """The id behind its one written form."""
+    try:
+        found = UUID(value)
+    except ValueError:
+        return None
+    return found if str(found) == value else None
+
+
+def _id(value: Any) -> Any:
+    return str(value)

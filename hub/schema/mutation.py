@@ -1,0 +1,35 @@
+"""Writes. An operation has one of them; it is recorded, and repeated under the same key it is not made again."""
+
+import strawberry
+
+from hub.schema.consent import (
+    resolve_grant_consent,
+    resolve_refuse_consent,
+    resolve_request_consent,
+    resolve_withdraw_consent,
+)
+from hub.schema.types.consent import (
+    GrantConsentResult,
+    RefuseConsentResult,
+    RequestConsentResult,
+    WithdrawConsentResult,
+)
+
+
+@strawberry.type(description="操作。 Writes; an operation has one of them.")
+class Mutation:
+    """The root of writes."""
+
+    request_consent: RequestConsentResult = strawberry.field(
+        resolver=resolve_request_consent, description="机构向本人征求同意。 Ask a person for consent."
+    )
+    grant_consent: GrantConsentResult = strawberry.field(
+        resolver=resolve_grant_consent, description="本人同意。 Say yes for oneself, to all or to a part."
+    )
+    refuse_consent: RefuseConsentResult = strawberry.field(
+        resolver=resolve_refuse_consent, description="本人拒绝。 Say no; no reason is asked."
+    )
+    withdraw_consent: WithdrawConsentResult = strawberry.field(
+        resolver=resolve_withdraw_consent,
+        description="本人撤回同意，下一次查询即生效。 Take a consent back; it takes effect on the very next query.",
+    )
