@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.access.publish import check_published
+from hub.access.publish import check_published, publish
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.auth.routes import auth_routes, bearer_token
@@ -56,6 +56,15 @@ def token_issuer(settings: Settings, keys: KeyService, clock: Clock = system_clo
             remedy="Put a TLS proxy in front and give its https address.",
         )
     return TokenIssuer(settings.public_url, keys.signing_key(TOKEN_KEY), clock)
+
+
+async def publish_rules(settings: Settings, database: Database) -> None:
+    """Put this program's access rules in force; does nothing if they are."""
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        await publish(owner, FileKeys(settings.keys_folder))
+    finally:
+        await owner.close()
 
 
 @dataclass(slots=True)
