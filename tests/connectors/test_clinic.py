@@ -212,6 +212,27 @@ async def test_a_file_that_may_not_be_read_stops_no_other(tmp_path: Path) -> Non
         assert memory.read == {f"ARR_{CLINIC}_20261017_01.csv"}
 
 
+@pytest.mark.parametrize("silent", ["open", "scandir"])
+async def test_a_server_that_stops_answering_is_one_clear_sentence(tmp_path: Path, silent: str) -> None:
+    class Silent(asyncssh.SFTPServer):
+        def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+            super().__init__(chan, chroot=str(tmp_path / "server").encode())
+
+        async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+            await asyncio.sleep(60 if silent == "open" else 0)
+            return super().open(path, pflags, attrs)
+
+        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            await asyncio.sleep(60 if silent == "scandir" else 0)
+            async for entry in super().scandir(path):
+                yield entry
+
+    async with serve(tmp_path, sftp_factory=Silent) as agency:
+        agency.put_samples()
+        with pytest.raises(RetryableError, match="does not answer"):
+            await agency.pull(timeout_seconds=0.3, max_retries=1)
+
+
 async def test_closing_in_the_middle_leaves_no_task_behind(agency: Agency) -> None:
     for day in range(1, 10):
         agency.put(f"ARR_{CLINIC}_202610{day:02}_01.csv", csv_bytes(line(结算日期="2026-09-01")), AMOUNT_TOTAL="60.00")

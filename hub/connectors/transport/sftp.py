@@ -8,10 +8,10 @@ passwords and configuration files play no part. Broken connections are opened ag
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_REGULAR
@@ -33,7 +33,7 @@ _LOST = (
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the outbox is and how the hub is known there. ``timeout_seconds`` bounds every single answer."""
+    """Where the outbox is and how the hub is known there. After ``timeout_seconds`` of silence it is given up."""
 
     host: str
     port: int
@@ -60,6 +60,7 @@ class Outbox:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._client: asyncssh.SFTPClient | None = None
         self._opening = asyncio.Lock()
+        self._answers = 0
 
     async def entries(self, folder: str) -> list[tuple[str, bool]]:
         """Name and "is a regular file" of everything in ``folder``, sorted by name.
@@ -71,6 +72,7 @@ class Outbox:
         async def scan(client: asyncssh.SFTPClient) -> list[tuple[str, bool]]:
             found = []
             async for entry in client.scandir(folder.encode()):
+                self._answers += 1
                 assert isinstance(entry.filename, bytes)  # asked with bytes, so that one odd name spoils no listing
                 with contextlib.suppress(UnicodeDecodeError):
                     found.append((entry.filename.decode(), entry.attrs.type == FILEXFER_TYPE_REGULAR))
@@ -94,6 +96,7 @@ class Outbox:
             async with file:
                 while size <= limit:
                     part = await file.read(min(_CHUNK, limit + 1 - size))
+                    self._answers += 1
                     if not part:
                         break
                     assert isinstance(part, bytes)  # the file was opened without encoding
@@ -110,22 +113,41 @@ class Outbox:
             connection.abort()
             await connection.wait_closed()
 
-    async def _ask(self, question: Callable[[asyncssh.SFTPClient], Awaitable[_T]]) -> _T:
+    async def _ask(self, question: Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, _T]]) -> _T:
         async def once() -> _T:
             client = await self._open()
             try:
-                async with asyncio.timeout(self._account.timeout_seconds):
-                    return await question(client)
+                return await self._while_answering(client, question(client))
             except _LOST as error:
                 await self._forget(client)
                 raise RetryableError(
-                    f"The connection to the SFTP server {self._place} broke.",
+                    f"The SFTP server {self._place} broke the connection or does not answer.",
                     remedy="Run the pull again when the agency's server is back; nothing is lost.",
                 ) from error
             except asyncssh.SFTPError as error:
                 raise Unreadable(type(error).__name__) from error
 
         return await with_retries(once, max_retries=self._account.max_retries)
+
+    async def _while_answering(self, client: asyncssh.SFTPClient, question: Coroutine[Any, Any, _T]) -> _T:
+        """The result of ``question``; :class:`TimeoutError` if the agency gives no answer at all for too long.
+
+        The connection is ended before the question is cancelled: the library tidies up by asking the server to close
+        the file, and a server that does not answer would hold that up forever.
+        """
+        task = asyncio.create_task(question)
+        try:
+            while not task.done():
+                before = self._answers
+                await asyncio.wait({task}, timeout=self._account.timeout_seconds)
+                if not task.done() and self._answers == before:
+                    raise TimeoutError
+            return task.result()
+        finally:
+            if not task.done():
+                await self._forget(client)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _forget(self, client: asyncssh.SFTPClient) -> None:
         # Several reads may fail on one broken connection: only the first of them ends it.
