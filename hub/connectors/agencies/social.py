@@ -78,6 +78,11 @@ class SocialConnector:
         (horizon, server_time), *_ = await self._fetch(_HORIZON)
         if horizon is None:
             return
+        if not isinstance(horizon, datetime) or horizon.tzinfo is not None:
+            raise SourceError(
+                f"The view of source `{self._source.name}` is not as documented: `aae036` is no timestamp without zone.",
+                remedy="Ask the bureau whether its interface has changed.",
+            )
         seen = None if watermark is None else datetime.fromisoformat(watermark["aae036"])
         query, place = _FIRST_PAGE, [_BEGINNING if seen is None else seen - VISIBLE_AFTER, horizon]
         while True:

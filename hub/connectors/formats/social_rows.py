@@ -115,14 +115,14 @@ def _month(check: RowCheck, column: str) -> str | None:
     return f"{parts[1]}-{parts[2]}"
 
 
-def _name_as_read(name: str | None) -> tuple[str | None, bool, bool]:
+def _name_as_read(name: Any) -> tuple[Any, bool, bool]:
     """The name, repaired where the bureau's rule can; whether it was repaired; whether it is lost.
 
     Judged on the value as read, before normalisation (section 3): NFKC would turn some damaged characters into sound
     ones.
     """
-    if name is None:
-        return None, False, False
+    if not isinstance(name, str):
+        return name, False, False
     repaired = repair_mojibake(name)
     if repaired is not None:
         return repaired, True, False
