@@ -43,7 +43,7 @@ def test_terms_never_cover_more_than_asked_and_chosen(asked: set[str], chosen: s
     request = open_request(tuple(sorted(asked)))
     kept = {key for key in chosen if notice or not needs_written_notice(key)}
     if not chosen <= asked or not kept:
-        with pytest.raises(InputError, match="cover more|Nothing is left"):
+        with pytest.raises(InputError, match=r"cover more|Nothing is left"):
             make_terms(uuid4(), request, tuple(chosen), heightened_notice=notice, evidence=EVIDENCE, now=NOW)
         return
     terms = make_terms(uuid4(), request, tuple(chosen), heightened_notice=notice, evidence=EVIDENCE, now=NOW)
