@@ -43,6 +43,8 @@ _QUARANTINE_COLUMNS = (
 FOREVER = datetime.max.replace(tzinfo=UTC)
 """What asyncpg sends as PostgreSQL's ``infinity``."""
 
+_MAY_BE_MOVED = frozenset({RowKind.MEMBER, RowKind.EVENT})
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInRun:
@@ -277,7 +279,10 @@ def _observation_record(
     """The observation of a valid row; unless it is plainly current its recorded range is empty for the moment."""
     row = judged.row
     context = judged.row_id.bytes
-    payload = {"value": row.value, "name": row.name, "id_number": row.id_number, "wire": row.wire, "origin": row.origin}
+    payload: dict[str, Any] = {"value": row.value, "name": row.name, "id_number": row.id_number}
+    if row.kind in _MAY_BE_MOVED or row.household_no is not None or row.hint is not None:
+        # Only what the end of the run may still send into quarantine keeps its wire form.
+        payload |= {"wire": row.wire, "origin": row.origin}
     hint = row.hint and orjson.dumps({"name": row.hint.name, "address": row.hint.address, "phone": row.hint.phone})
     return (
         uuid7(), judged.row_id, source.name, row.source_key, row.version, row.kind.value,
