@@ -110,8 +110,8 @@ _ALL = (
         "log:auditor:exported",
         Kind.QUERY,
         "The log was exported as a bundle.",
-        ("size",),
-        ("subjects", "reason"),
+        ("personsOpened",),
+        ("size", "reason"),
     ),
     EventType(
         "quarantine:steward:exported",

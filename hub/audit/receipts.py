@@ -17,6 +17,7 @@ from hub.store.database import Database, DbRole
 
 _SLICE_SECONDS = 1.0
 _RETRY_SECONDS = 0.1
+_CLOSE_SECONDS = 2.0
 
 
 class Receipts:
@@ -49,12 +50,13 @@ class Receipts:
 
     async def close(self) -> None:
         """Close the connections, if any were needed."""
-        if self._listener is not None:
-            self._listener.terminate()
-            self._listener = None
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        opened = [each for each in (self._listener, self._pool) if each is not None]
+        self._listener = self._pool = None
+        for each in opened:
+            try:
+                await asyncio.wait_for(each.close(), _CLOSE_SECONDS)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                each.terminate()
 
     async def wait(self, ev: UUID, timeout: float) -> Receipt:  # noqa: ASYNC109 - the caller's contract names it
         """The receipt of event ``ev``, whose outbox row must be committed; waits at most ``timeout`` seconds.
