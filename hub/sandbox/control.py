@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hub.core.errors import HubError, InputError, SettingsError
+from hub.sandbox.agencies.agency import until_started
 from hub.sandbox.truth import Truth
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class ControlServer:
         config = uvicorn.Config(self._app(), lifespan="off", log_config=None, log_level="critical", access_log=False)
         self._server = uvicorn.Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.005)
+        await until_started(self._server, self._task)
 
     async def close(self) -> None:
         """Stop serving."""
@@ -132,11 +132,19 @@ async def _json_object(request: Request) -> dict[str, Any]:
 def truth_as_json(truth: Truth) -> dict[str, Any]:
     """The expected numbers of each source (names as in the pull report), conflicts counted by type."""
     names = sorted(set(truth.sources) | {q.source for q in truth.quarantined} | {r.source for r in truth.refused})
-    sources = {
-        name: asdict(truth.of(name))
-        | {"quarantined": truth.quarantine_counts(name), "refused": truth.refused_files(name)}
-        for name in names
-    }
+    sources = {}
+    for name in names:
+        numbers = truth.of(name)
+        sources[name] = {
+            "accepted": numbers.accepted,
+            "superseded": numbers.superseded,
+            "withdrawn": numbers.withdrawn,
+            "quarantined": truth.quarantine_counts(name),
+            "refused": truth.refused_files(name),
+            "dropped_fields": dict(numbers.dropped_fields),
+            "repaired_fields": dict(numbers.repaired_fields),
+            "links": dict(numbers.links),
+        }
     conflicts = [{"type": c.type.value, "member_no": c.member_no, "source": c.source} for c in truth.conflicts]
     return {"sources": sources, "conflicts": conflicts}
 

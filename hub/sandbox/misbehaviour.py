@@ -69,8 +69,8 @@ class SocialMisbehaviour(Misbehaviour):
 class ClinicMisbehaviour(Misbehaviour):
     """The SFTP server.
 
-    ``refuse_key``: the client's key is not accepted any more. ``truncated``: only half of the next so many CSV files can
-    be read. ``rubbish``: the next so many hold nothing that makes sense.
+    ``refuse_key``: the client's key is not accepted any more. ``truncated``: only half of the next so many CSV files
+    can be read. ``rubbish``: the next so many hold nothing that makes sense.
     """
 
     refuse_key: bool = False

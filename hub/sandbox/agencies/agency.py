@@ -87,6 +87,15 @@ class Front:
         await self._app(scope, receive, send)
 
 
+async def until_started(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    """Wait until a server accepts connections; if it cannot, its own error is raised."""
+    while not server.started:
+        if task.done():
+            await task
+            return
+        await asyncio.sleep(0.005)
+
+
 class HttpAgency(Agency[H]):
     """An agency that serves an ASGI application over HTTPS with a certificate of the sandbox's authority."""
 
@@ -151,10 +160,7 @@ class HttpAgency(Agency[H]):
         self._inner_port = inner.getsockname()[1]
         self._server = uvicorn.Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[inner]))
-        while not self._server.started:
-            if self._task.done():
-                await self._task
-            await asyncio.sleep(0.005)
+        await until_started(self._server, self._task)
         await self.gate.open(port)
 
     async def close(self) -> None:

@@ -1,0 +1,62 @@
+"""``hub sandbox``: a synthetic prefecture and its agencies, to try the hub without any agency."""
+
+import asyncio
+import signal
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli.session import run
+from hub.core.clock import system_clock
+from hub.sandbox.prefecture import Prefecture, yesterday
+from hub.sandbox.sandbox import Sandbox
+
+app = typer.Typer(no_args_is_help=True, help="A synthetic prefecture and five agencies that misbehave on request.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps a single command a subcommand."""
+
+
+@app.command()
+def serve(
+    directory: Annotated[Path, typer.Option(help="Folder for sources.toml, keys and the agencies' files.")],
+    households: Annotated[int, typer.Option(help="Number of households.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same prefecture.")] = 1,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The prefecture's day (default: yesterday).")
+    ] = None,
+    base_port: Annotated[
+        int | None, typer.Option(help="First of seven ports on 127.0.0.1 (default: any free ones).")
+    ] = None,
+) -> None:
+    """Serve the sandbox agencies on 127.0.0.1 until interrupted.
+
+    Then run: hub pull --sources DIRECTORY/sources.toml
+    """
+    day = as_of.date() if as_of else yesterday(system_clock())
+    run(_serve(directory, households, seed, day, base_port))
+
+
+async def _serve(directory: Path, households: int, seed: int, day: date, base_port: int | None) -> None:
+    _tell(f"Making a prefecture of {households} households on {day}.")
+    prefecture = await asyncio.to_thread(Prefecture, seed, households, day)
+    sandbox = await Sandbox.start(directory, prefecture, base_port=base_port, tell=_tell)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    print(f"sources:  {sandbox.sources_file}")
+    print(f"story:    {directory / 'story.json'}")
+    print(f"control:  {sandbox.control.address()['url']} (token in {directory / 'control.json'})", flush=True)
+    await ended.wait()
+    _tell("Stopping.")
+    await sandbox.stop()
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
