@@ -80,7 +80,7 @@ class SocialConnector:
             return
         if not isinstance(horizon, datetime) or horizon.tzinfo is not None:
             raise SourceError(
-                f"The view of source `{self._source.name}` is not as documented: `aae036` is no timestamp without zone.",
+                f"The view of source `{self._source.name}` has another form: `aae036` is no timestamp without zone.",
                 remedy="Ask the bureau whether its interface has changed.",
             )
         seen = None if watermark is None else datetime.fromisoformat(watermark["aae036"])
