@@ -43,6 +43,9 @@ from hub.store.keys import FileKeys, KeyService
 TOKEN_KEY = "tokens"  # noqa: S105 - the name of a key, not a key
 """Name of the key that signs access tokens."""
 
+AUDITOR_CONNECTIONS = 2
+"""Connections that may read the log; used by regulators' requests only."""
+
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -100,6 +103,8 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
         await stack.enter_async_context(sequencer.running())
         receipts = await stack.enter_async_context(Receipts(database, sequencer))
         discloser = await stack.enter_async_context(Discloser(pool, keys, receipts))
+        auditor = await database.pool(DbRole.AUDITOR, size=AUDITOR_CONNECTIONS)
+        stack.push_async_callback(auditor.close)
         store = AuthStore(pool, keys)
         yield Hub(
             database=database,
@@ -108,6 +113,7 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
             ports=Ports(
                 disclosing=discloser,
                 consents=ConsentDesk(pool, keys, receipts, clock),
+                auditor=auditor,
                 keys=store,
                 selections=Selections(build_schema().graphql),
                 clock=clock,

@@ -35,7 +35,7 @@ async def resolve_borrower_profile(
     subject = subject_of(asked.borrower, context)
     if isinstance(subject, tuple):
         problems.append(subject)
-    fields = _field_ids(info, "BorrowerProfile")
+    fields = field_ids(info, "BorrowerProfile")
     parts = parts_of(fields)
     if not parts:
         problems.append(((), "NOTHING_ASKED"))
@@ -64,7 +64,7 @@ async def resolve_own_record(info: Info) -> OwnRecord | InvalidInput | NotAllowe
     person = context.bearer.person_id
     if person is None:
         return NotAllowed(code="NOT_ALLOWED", message=text("NOT_ALLOWED", context.language), remedy=None)
-    fields = _field_ids(info, "OwnRecord")
+    fields = field_ids(info, "OwnRecord")
     parts = parts_of(fields)
     if not parts:
         return invalid(context.language, ((), "NOTHING_ASKED"))
@@ -125,7 +125,8 @@ def not_allowed(context: OperationContext, refusal: RefusedError) -> NotAllowed:
     )
 
 
-def _field_ids(info: Info, type_name: str) -> frozenset[str]:
+def field_ids(info: Info, type_name: str) -> frozenset[str]:
+    """Ids of the fields that this operation will visit below the present root field, for an answer of this type."""
     raw: Any = info._raw_info
     selection = info.context.ports.selections.of(
         info.context.document,

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
+import strawberry
+
 from hub.core.clock import iso
 from hub.core.disclosure import Part, SubjectByNumber
 from hub.core.errors import InputError, RefusedError
@@ -99,7 +101,7 @@ async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
 
 async def resolve_consent_request(
     info: Info,
-    id: str,  # noqa: A002 - the argument's name in the schema
+    id: strawberry.ID,  # noqa: A002 - the argument's name in the schema
 ) -> ConsentRequestState | InvalidInput | NotFound | NotAllowed:
     """How a request of the asking organisation stands."""
     context = info.context

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import strawberry
 
 from hub.core.clock import Clock
@@ -39,6 +40,7 @@ class Ports:
 
     disclosing: Disclosing
     consents: ConsentDesk
+    auditor: asyncpg.Pool
     keys: Keys
     selections: Selections
     clock: Clock

@@ -62,6 +62,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "CATEGORY_UNKNOWN": ("没有这个数据类别。", "There is no such category."),
     "PAGE_SIZE": ("每页条数应为1至100。", "A page has 1 to 100 items."),
     "CURSOR_MALFORMED": ("游标无效，请使用上一页返回的游标。", "This is no cursor; use one from the page before."),
+    "INSTANT_MALFORMED": (
+        "时间应为带时区的 ISO 8601 格式，例如 2026-10-20T09:00:00+08:00。",
+        "An instant is ISO 8601 with its offset, for instance 2026-10-20T09:00:00+08:00.",
+    ),
     "NOT_ALLOWED": ("您无权进行此操作。", "You may not do that."),
     "NOT_FOUND": ("没有找到，或您无权查看。", "There is no such thing, or you may not know of it."),
     "CONFLICT": ("状态已被更改，请刷新后重试。", "Somebody changed it first; read it again."),
@@ -71,6 +75,27 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "UNAUTHENTICATED": ("请先取得访问令牌。", "An access token is needed."),
 }
+
+_EVENTS_ZH = {
+    "history:resident:queried": "本人查看了谁看过自己的数据",
+    "household:resident:queried": "本人查看了自己的档案",
+    "household:steward:shown": "数据管理员核对了档案与来源",
+    "profile:client:queried": "机构查询了借款人信用信息",
+    "consent:client:requested": "机构向本人征求同意",
+    "consent:hub:expired": "同意或请求到期",
+    "consent:resident:granted": "本人同意",
+    "consent:resident:refused": "本人拒绝",
+    "consent:resident:suspended": "本人暂停了同意",
+    "consent:resident:withdrawn": "本人撤回了同意",
+    "consent:steward:revoked": "他人依据事由终止了同意",
+    "link:steward:decided": "数据管理员确认或否定了一条关联",
+    "record:hub:folded": "档案已更新",
+}
+
+
+def event_meaning(event: str, english: str, language: Language) -> str:
+    """What an audit event means, in words."""
+    return english if language == "en" else _EVENTS_ZH.get(event, english)
 
 
 def text(code: str, language: Language) -> str:

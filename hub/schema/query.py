@@ -2,8 +2,10 @@
 
 import strawberry
 
+from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
 from hub.schema.consent import resolve_consent_request, resolve_consents
+from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 
@@ -25,4 +27,12 @@ class Query:
     )
     consent_request: ConsentRequestStateResult = strawberry.field(
         resolver=resolve_consent_request, description="本机构请求的状态。 How a request of the own organisation stands."
+    )
+    access_history: AccessHistoryResult = strawberry.field(
+        resolver=resolve_access_history,
+        description="谁看过我的数据。 Who looked at the data of the resident who asks; `first` is 1 to 100.",
+    )
+    audit_events: AuditEventsResult = strawberry.field(
+        resolver=resolve_audit_events,
+        description="审计日志，供监管人员。 The audit log, for regulators and auditors; `first` is 1 to 100.",
     )

@@ -95,17 +95,17 @@ class Api:
         self.app = build_app(hub)
         transport = httpx.ASGITransport(app=self.app)
         self.http = httpx.AsyncClient(transport=transport, base_url=hub.issuer.issuer)
-        self.client_keys = {name: new_key("ES256") for name in ("officer-a", "officer-b", "suspended")}
+        self.client_keys = {name: new_key("ES256") for name in ("risk-a", "risk-b", "suspended")}
 
     async def seed(self) -> None:
         for bank in (BANK_A, BANK_B):
             await self.owner.execute("INSERT INTO access.organisation VALUES ($1, $2, $2, 'BANK')", bank, f"银行{bank}")
         for name, bank, status in (
-            ("officer-a", BANK_A, "ACTIVE"), ("officer-b", BANK_B, "ACTIVE"), ("suspended", BANK_B, "SUSPENDED"),
+            ("risk-a", BANK_A, "ACTIVE"), ("risk-b", BANK_B, "ACTIVE"), ("suspended", BANK_B, "SUSPENDED"),
         ):  # fmt: skip
             await self.owner.execute(
                 "INSERT INTO access.client (client_id, organisation_id, role, county_codes, purposes, jwks, status,"
-                " max_subjects_per_day) VALUES ($1, $2, 'LOAN_OFFICER', $3, $4, $5, $6, 50)",
+                " max_subjects_per_day) VALUES ($1, $2, 'BANK_RISK', $3, $4, $5, $6, 50)",
                 name, bank, [COUNTY], ["LOAN_APPLICATION"], json.dumps(jwks(self.client_keys[name])), status,
             )  # fmt: skip
         for account, role, person in (("head", "RESIDENT", HEAD.person_id), ("wife", "RESIDENT", WIFE.person_id),
@@ -157,7 +157,7 @@ class Api:
         )  # fmt: skip
         return basis
 
-    async def system_token(self, client: str = "officer-a") -> str:
+    async def system_token(self, client: str = "risk-a") -> str:
         """A token by the real endpoint."""
         signed = assertion(self.client_keys[client], claims(client, aud=self.hub.issuer.issuer))
         reply = await self.http.post("/oauth2/token", content=form(signed), headers=FORM)

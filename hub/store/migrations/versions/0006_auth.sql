@@ -153,12 +153,20 @@ AS $$
      WHERE NOT EXISTS (SELECT FROM auth.revoked_token r WHERE r.jti = token)
 $$;
 
+-- The registered names of organisations, so that a resident reads who looked and not a number.
+CREATE FUNCTION auth.organisation_names(asked text[])
+    RETURNS TABLE (organisation_id text, name_zh text, name_en text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.organisation_id, o.name_zh, o.name_en FROM access.organisation o WHERE o.organisation_id = ANY (asked)
+$$;
+
 REVOKE ALL ON ALL TABLES IN SCHEMA auth FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 GRANT USAGE ON SCHEMA auth TO hub_app, hub_ingest;
 GRANT EXECUTE ON FUNCTION auth.find_client(text), auth.find_account(text),
     auth.use_assertion(text, bytea, timestamptz), auth.revoke_token(text, timestamptz),
-    auth.bearer_state(text, text),
+    auth.bearer_state(text, text), auth.organisation_names(text[]),
     auth.claim_key(text, text, bytea), auth.settle_key(text, text, text) TO hub_app;
 -- Accounts are opened and closed by commands that an operator or a steward runs, never by a request.
 GRANT SELECT, INSERT, UPDATE ON auth.account TO hub_ingest;

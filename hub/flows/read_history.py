@@ -1,0 +1,80 @@
+"""A resident reads who looked at his data. The reading is itself an entry of his list, made before it is shown."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from hub.audit.events import Decision, Kind
+from hub.audit.history import Access, check_complete, count_accesses, list_accesses
+from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.proof import Receipt
+from hub.core.clock import iso
+from hub.core.disclosure import Asker
+from hub.core.errors import RefusedError, StoreError
+from hub.core.ids import uuid7
+from hub.core.names import Purpose, Role
+from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
+
+POLICY = "access-history-1"
+"""Version of the rule: a person reads his own list and nobody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Newest first. ``total`` is the length of the whole chain; ``names``: organisation id -> Chinese, English name."""
+
+    accesses: list[Access]
+    total: int
+    names: dict[str, tuple[str, str]]
+
+
+async def read_history(
+    desk: ConsentDesk, asker: Asker, operation: Operation, *, before: int | None, first: int
+) -> tuple[HistoryPage, Receipt]:
+    """One page of the list of accesses to the person behind the account.
+
+    ``before``: continue below this number of an earlier page. Raises :class:`RefusedError` for an account without a
+    person, :class:`~hub.core.errors.AuditError` if the list has a gap or the reading cannot be recorded.
+    """
+    ev = uuid7()
+    async with desk.change() as conn:
+        state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
+        if state is None or state["found_role"] != Role.RESIDENT or state["person_id"] is None:
+            raise RefusedError("Only a resident has a list of accesses.", code="NOT_ALLOWED")
+        person = state["person_id"]
+        await append(
+            conn,
+            PendingEntry(
+                ev=ev,
+                kind=Kind.QUERY,
+                event="history:resident:queried",
+                organisation="",
+                actor=asker.actor,
+                decision=Decision.ALLOW,
+                policy=POLICY,
+                purpose=Purpose.SELF_ACCESS.value,
+                operation=operation_hash(operation.document),
+                subjects=(person,),
+                facts={
+                    "asOf": iso(desk.clock()),
+                    "asked": [["access_history", "VALUE"]],
+                    "client": asker.client_id,
+                    "role": Role.RESIDENT.value,
+                    "token": asker.token_id,
+                },
+                sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
+            ),
+        )
+    receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
+    try:
+        async with desk.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+            total = await count_accesses(conn, person)
+            accesses = await list_accesses(conn, desk.keys, person, before=before, limit=first)
+            rows = await conn.fetch(
+                "SELECT * FROM auth.organisation_names($1)", sorted({access.organisation for access in accesses})
+            )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise StoreError("The list of accesses cannot be read now.", remedy="Try again.") from error
+    check_complete(accesses, total if before is None else min(total, before - 1))
+    names = {row["organisation_id"]: (row["name_zh"], row["name_en"]) for row in rows}
+    return HistoryPage(accesses, total, names), receipt

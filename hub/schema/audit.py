@@ -1,0 +1,198 @@
+"""Resolvers over the audit log; pages go by the place of an entry, never by an offset."""
+
+import base64
+import re
+from datetime import datetime
+from typing import Any
+
+from hub.audit.events import EVENTS
+from hub.audit.history import Access as AccessEntry
+from hub.audit.leaf import Leaf
+from hub.audit.merkle import leaf_hash
+from hub.audit.proof import Receipt
+from hub.core.clock import SHANGHAI, iso
+from hub.core.errors import RefusedError
+from hub.flows.consent_change import Operation
+from hub.flows.read_history import HistoryPage, read_history
+from hub.flows.read_log import LogFilter, read_log
+from hub.schema.borrower import Problem, field_ids, not_allowed
+from hub.schema.context import Info, OperationContext
+from hub.schema.limits import PAGE_MAX
+from hub.schema.messages import event_meaning
+from hub.schema.types.audit import (
+    Access,
+    AccessConnection,
+    AccessEdge,
+    AuditEvent,
+    AuditEventConnection,
+    AuditEventEdge,
+    AuditFilter,
+    InclusionProof,
+    PageInfo,
+)
+from hub.schema.types.problems import InvalidInput, NotAllowed, invalid
+from hub.schema.types.scalars import DateTime, Digest
+
+_PLACE = re.compile(r"[1-9][0-9]{0,17}")
+
+
+async def resolve_access_history(
+    info: Info, first: int, after: str | None = None
+) -> AccessConnection | InvalidInput | NotAllowed:
+    """Who looked at the data of the resident who asks, newest first."""
+    context = info.context
+    before, problems = _page_arguments(first, after, "access")
+    if problems:
+        return invalid(context.language, *problems)
+    try:
+        page, context.receipt = await read_history(
+            context.ports.consents, context.bearer.asker(), _operation(context), before=before, first=first
+        )
+    except RefusedError as refusal:
+        return not_allowed(context, refusal)
+    edges = [
+        AccessEdge(cursor=_cursor("access", entry.n), node=_access(entry, page, context)) for entry in page.accesses
+    ]
+    more = bool(page.accesses) and page.accesses[-1].n > 1
+    return AccessConnection(edges=edges, page_info=_page_info(edges, more, after), total=page.total)
+
+
+async def resolve_audit_events(
+    info: Info,
+    first: int,
+    after: str | None = None,
+    filter: AuditFilter | None = None,  # noqa: A002 - the argument's name in the schema
+) -> AuditEventConnection | InvalidInput | NotAllowed:
+    """The log for the regulator, newest first."""
+    context = info.context
+    below, problems = _page_arguments(first, after, "log")
+    wanted, wrong = _filter(filter)
+    if problems + wrong:
+        return invalid(context.language, *problems, *wrong)
+    try:
+        page, context.receipt = await read_log(
+            context.ports.consents,
+            context.ports.auditor,
+            context.bearer.asker(),
+            _operation(context),
+            wanted=wanted,
+            below=below,
+            first=first,
+            with_proofs="AuditEvent.inclusionProof" in field_ids(info, "AuditEventConnection"),
+        )
+    except RefusedError as refusal:
+        return not_allowed(context, refusal)
+    edges = [
+        AuditEventEdge(cursor=_cursor("log", leaf.seq), node=_event(leaf, entry, page.proofs.get(leaf.seq)))
+        for leaf, entry in page.entries
+    ]
+    end = None if page.next_below is None else _cursor("log", page.next_below)
+    found = _page_info(edges, end is not None, after)
+    found.end_cursor = end or found.end_cursor
+    return AuditEventConnection(edges=edges, page_info=found)
+
+
+def _access(entry: AccessEntry, page: HistoryPage, context: OperationContext) -> Access:
+    own = entry.own or {}
+    names = page.names.get(entry.organisation)
+    chinese = context.language == "zh"
+    return Access(
+        id=_id(entry.ev),
+        number=entry.n,
+        at=DateTime(iso(entry.at)),
+        event=entry.event,
+        meaning=event_meaning(
+            entry.event, EVENTS[entry.event].meaning if entry.event in EVENTS else "", context.language
+        ),
+        organisation=names[0 if chinese else 1] if names else (entry.organisation or None),
+        organisation_id=_id(entry.organisation) if entry.organisation else None,
+        purpose=entry.purpose,
+        decision=entry.decision,
+        categories=list(dict.fromkeys(str(section[0]) for section in own.get("sections", ()))),
+        is_intact=entry.intact,
+    )
+
+
+def _event(leaf: Leaf, entry: bytes, proof: Receipt | None) -> AuditEvent:
+    return AuditEvent(
+        id=_id(leaf.ev),
+        index=str(leaf.seq),
+        kind=leaf.kind,
+        event=leaf.what,
+        recorded_at=DateTime(iso(datetime.fromtimestamp(leaf.t / 1000, SHANGHAI))),
+        organisation_id=leaf.organisation,
+        purpose=leaf.purpose,
+        decision=leaf.decision,
+        policy=leaf.policy,
+        leaf=Digest(leaf_hash(entry).hex()),
+        entry=entry.decode("ascii"),
+        inclusion_proof=None
+        if proof is None
+        else InclusionProof(
+            tree_size=str(proof.size),
+            path=[base64.b64encode(value).decode() for value in proof.proof],
+            checkpoint=proof.note,
+            receipt=proof.as_text(),
+        ),
+    )
+
+
+def _page_arguments(first: int, after: str | None, kind: str) -> tuple[int | None, list[Problem]]:
+    problems: list[Problem] = []
+    if not 1 <= first <= PAGE_MAX:
+        problems.append((("first",), "PAGE_SIZE"))
+    place = None if after is None else _place(after, kind)
+    if after is not None and place is None:
+        problems.append((("after",), "CURSOR_MALFORMED"))
+    return place, problems
+
+
+def _cursor(kind: str, place: int) -> str:
+    return base64.urlsafe_b64encode(f"{kind}:{place}".encode()).decode().rstrip("=")
+
+
+def _place(cursor: str, kind: str) -> int | None:
+    """The place behind a cursor in its one written form, ``None`` for anything else."""
+    if len(cursor) > 64:
+        return None
+    try:
+        found, _, place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
+    except ValueError:
+        return None
+    good = found == kind and _PLACE.fullmatch(place) and _cursor(kind, int(place)) == cursor
+    return int(place) if good else None
+
+
+def _page_info(edges: list[Any], more: bool, after: str | None) -> PageInfo:
+    return PageInfo(
+        has_next_page=more,
+        has_previous_page=after is not None,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+
+
+def _filter(given: AuditFilter | None) -> tuple[LogFilter, list[Problem]]:
+    if given is None:
+        return LogFilter(), []
+    problems: list[Problem] = []
+    instants: dict[str, datetime | None] = {}
+    for name in ("since", "until"):
+        text = getattr(given, name)
+        try:
+            found = None if text is None else datetime.fromisoformat(text)
+        except ValueError:
+            found = None
+        if text is not None and (found is None or found.tzinfo is None):
+            problems.append((("filter", name), "INSTANT_MALFORMED"))
+        instants[name] = found
+    kinds = None if given.kinds is None else frozenset(given.kinds)
+    return LogFilter(kinds, given.organisation_id, instants["since"], instants["until"]), problems
+
+
+def _operation(context: OperationContext) -> Operation:
+    return Operation(context.operation.text, context.variables)
+
+
+def _id(value: Any) -> Any:
+    return str(value)
