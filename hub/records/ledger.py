@@ -117,7 +117,7 @@ async def _judge(connection: asyncpg.Connection, keys: KeyService, source: Sourc
     for row in step.rows:
         judge.judge(
             row,
-            keys.indexes("content", row.content.decode()),
+            keys.indexes("content", row.content.decode("latin-1")),  # an unreadable row need not be UTF-8
             _indexes(keys, row.id_number),
             {g.id_number: _indexes(keys, g.id_number) for g in row.guarantors if g.id_number},
         )
