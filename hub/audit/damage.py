@@ -1,6 +1,6 @@
 """Kinds of damage to a log, and how to tell which one it is. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from hub.audit.leaf import Leaf, LeafError
@@ -49,11 +49,18 @@ class VerifyError(AuditError):
 
 
 def classify(
-    entries: Sequence[bytes], hashes: Sequence[bytes], expected: Sequence[bytes], first: int, *, broken: bool
+    entries: Sequence[bytes],
+    hashes: Sequence[bytes],
+    expected: Sequence[bytes],
+    first: int,
+    *,
+    broken: bool,
+    elsewhere: Callable[[int], bytes | None],
 ) -> VerifyError:
     """Name the first difference between the hashes of a bundle's entries and those expected.
 
-    ``first`` is the place of the bundle's first entry; ``broken`` says that the bundle could not be read to its end.
+    ``first`` is the place of the bundle's first entry; ``broken`` says that the bundle could not be read to its end;
+    ``elsewhere`` gives the hash expected at any place of the log.
     """
     at = next((at for at, pair in enumerate(zip(hashes, expected, strict=False)) if pair[0] != pair[1]), None)
     if at is None:
@@ -74,6 +81,6 @@ def classify(
         found = Leaf.parse(entries[at]).seq
     except LeafError:
         found = place
-    if found != place:
+    if found != place and elsewhere(found) == hashes[at]:
         return VerifyError(Damage.REORDERED, f"entry {found} stands in its place", place)
     return VerifyError(Damage.ALTERED, "its bytes are not those that were signed", place)

@@ -190,7 +190,14 @@ class _Verifier:
                 f"`{tile_path(0, index, width)}` does not hold the hashes of the entries, which are as signed",
                 first + next((at for at, pair in enumerate(zip(hashes, tile, strict=False)) if pair[0] != pair[1]), 0),
             )
-        raise classify(entries, hashes, tile, first, broken=broken)
+        raise classify(entries, hashes, tile, first, broken=broken, elsewhere=self._expected)
+
+    def _expected(self, place: int) -> bytes | None:
+        """The hash that the tile of level 0 holds for a place of the log."""
+        index, at = divmod(place, WIDTH)
+        size = self.newest.size
+        hashes = split_hashes(self._tile(0, index, min(WIDTH, size - index * WIDTH))) if place < size else []
+        return hashes[at] if at < len(hashes) else None
 
     def _right(self, hashes: list[bytes], index: int, width: int, before: Frontier) -> bool:
         """Whether hashes of leaves lead to what lies above them: the newest head, or the tile of level 1."""
