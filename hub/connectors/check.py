@@ -14,7 +14,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from hub.core.canonical import INTEGER_MAX, canonical_bytes
+import msgspec
+
+from hub.core.canonical import INTEGER_MAX
 from hub.core.clock import years_before
 from hub.core.identifiers import birth_date, check_id_number, clean_id_number, is_adult
 from hub.core.names import QuarantineReason
@@ -51,6 +53,7 @@ _LOOSE_DAY = re.compile(r"([0-9]{4})(?:-([0-9]{2})-([0-9]{2})|/([0-9]{1,2})/([0-
 _COMPACT_DAY = re.compile(r"[0-9]{8}")
 _PRINTABLE_NAME = re.compile(r"(?!.*[0-9]{6})[\w\[\] .:-]{1,40}")
 _KEY_PART = re.compile(r"(?![0-9]{15}$|[0-9]{17}[0-9Xx]$)[0-9A-Za-z:.+-]{1,40}")  # never what may be an ID number
+_encoder = msgspec.json.Encoder(order="deterministic")
 _LOST = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -68,7 +71,7 @@ def clean_value(value: Any) -> Any:
         case None | bool():
             return value
         case str():
-            return normalise_text(_LOST.sub("�", value))
+            return normalise_text(value if value.isascii() and "\0" not in value else _LOST.sub("�", value))
         case int() if abs(value) < INTEGER_MAX:
             return value
         case int() | float() | Decimal():
@@ -99,16 +102,12 @@ def split_fields(
 
 
 def content_bytes(fields: Mapping[str, Any]) -> bytes:
-    """The canonical form of cleaned fields (names may be Chinese, hence pairs and not an object)."""
-    return canonical_bytes(_pairs(fields))
+    """The one encoding of cleaned fields: JSON in UTF-8, names sorted, no white space.
 
-
-def _pairs(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {"fields": [[key, _pairs(value[key])] for key in sorted(value)]}
-    if isinstance(value, list | tuple):
-        return [_pairs(item) for item in value]
-    return value
+    :func:`clean_value` lets nothing through that could be written in two ways, so the fast encoder gives the bytes of
+    :mod:`hub.core.canonical` (kept equal by a property test); its checks would be a third of the cost of a row.
+    """
+    return _encoder.encode(fields)
 
 
 def parse_day(text: str) -> date | None:

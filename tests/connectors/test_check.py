@@ -26,6 +26,7 @@ from hub.connectors.check import (
     unreadable_row,
     yuan_text,
 )
+from hub.core.canonical import canonical_bytes
 from hub.core.identifiers import id_check_character
 from hub.core.names import QuarantineReason
 
@@ -48,6 +49,13 @@ def test_any_row_splits_into_documented_content_and_counted_names(row: dict[str,
     kept, dropped = split_fields(row, {"a", "b", "c"}, {"c", "d"})
     assert set(kept) <= {"a", "b"}
     assert set(dropped) == set(row) - {"a", "b"}
+    assert content_bytes(kept) == canonical_bytes(kept)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.text() | st.sampled_from(["\u2028\x7f\x1f", '😀"\\/']), max_size=3))
+def test_the_content_is_canonical_json_for_any_text(fields: dict[str, str]) -> None:
+    kept, _ = split_fields(fields, {"a", "b", "c"}, ())
+    assert content_bytes(kept) == canonical_bytes(kept)
     assert content_bytes(kept) == content_bytes(dict(reversed(kept.items())))
 
 
