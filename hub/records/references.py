@@ -5,7 +5,7 @@ missing reference. A row that was accepted in an earlier run is not judged again
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import asyncpg
 
 from hub.core.text import normalise_name
 from hub.records.payloads import open_payload
+from hub.records.persons import CHUNK
 from hub.store.keys import KeyService
 
 _JUDGED = """
@@ -86,51 +87,66 @@ def _references(keys: KeyService, event: asyncpg.Record) -> set[str]:
     return households | {f"member|{member['member_no']}" for member in value["members"]}
 
 
-_SAME_NUMBER = """
-WITH fresh AS (
-    SELECT DISTINCT coalesce(a.canonical_index, o.subject_index) AS present
-    FROM record.touched t JOIN record.observation o USING (row_id)
-    LEFT JOIN record.alias a ON a.alias_index = o.subject_index
-    WHERE t.kind = 'MEMBER' AND o.recorded_to = 'infinity' AND NOT o.tombstone AND o.subject_index IS NOT NULL
-), numbers AS (
-    SELECT present, present AS number FROM fresh
-    UNION
-    SELECT f.present, a.alias_index FROM fresh f JOIN record.alias a ON a.canonical_index = f.present
-), members AS (
-    SELECT n.present, o.row_id, o.payload, count(*) OVER (PARTITION BY n.present) AS members
-    FROM numbers n JOIN record.observation o ON o.subject_index = n.number
-    WHERE o.kind = 'MEMBER' AND o.recorded_to = 'infinity' AND NOT o.tombstone
-)
-SELECT present, row_id, payload, EXISTS (SELECT FROM record.touched t WHERE t.row_id = m.row_id) AS fresh
-FROM members m WHERE members > 1
-"""
-
-
 async def roster_duplicates(connection: asyncpg.Connection, keys: KeyService) -> set[UUID]:
     """New rows of current members whose ID number belongs to another current member with a different name.
 
-    The member held from before stays; of new ones the smaller number stays. Only rows that share a number are opened.
+    The member held from before stays; of new ones the smaller number stays. Numbers are looked up in batches by index;
+    only rows that share a number are opened.
     """
-    groups: defaultdict[bytes, list[asyncpg.Record]] = defaultdict(list)
-    for record in await connection.fetch(_SAME_NUMBER):
-        groups[record["present"]].append(record)
+    fresh = {
+        record["row_id"]: record["subject_index"]
+        for record in await connection.fetch(
+            """SELECT o.row_id, o.subject_index
+               FROM (SELECT DISTINCT row_id FROM record.touched WHERE kind = 'MEMBER') t
+               JOIN record.observation o USING (row_id)
+               WHERE o.recorded_to = 'infinity' AND NOT o.tombstone AND o.subject_index IS NOT NULL"""
+        )
+    }
+    if not fresh:
+        return set()
+    aliases = await connection.fetch("SELECT alias_index, canonical_index FROM record.alias")
+    present = {record["alias_index"]: record["canonical_index"] for record in aliases}
+    known_as: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    for alias, canonical in present.items():
+        known_as[canonical].add(alias)
+    people = sorted({present.get(index, index) for index in fresh.values()})
     refused: set[UUID] = set()
-    for group in groups.values():
-        refused |= _refused(keys, group)
+    for start in range(0, len(people), CHUNK):
+        numbers = [number for person in people[start : start + CHUNK] for number in (person, *known_as[person])]
+        groups: defaultdict[bytes, list[UUID]] = defaultdict(list)
+        for record in await connection.fetch(
+            """SELECT row_id, subject_index FROM record.observation
+               WHERE subject_index = ANY($1) AND kind = 'MEMBER' AND recorded_to = 'infinity' AND NOT tombstone""",
+            numbers,
+        ):
+            groups[present.get(record["subject_index"], record["subject_index"])].append(record["row_id"])
+        shared = [group for group in groups.values() if len(group) > 1]
+        refused |= await _refused_of(connection, keys, shared, fresh.keys())
     return refused
 
 
-def _refused(keys: KeyService, group: Sequence[asyncpg.Record]) -> set[UUID]:
-    members = []
-    for record in group:
-        value = open_payload(keys, record["payload"], record["row_id"])["value"]
-        if value["left_on"] is None:
-            members.append((record["fresh"], value["member_no"], normalise_name(value["name"]), record["row_id"]))
-    kept_names: set[str] = set()
-    refused = set()
-    for fresh, _, name, row_id in sorted(members, key=lambda member: (member[0], member[1])):
-        if fresh and kept_names - {name}:
-            refused.add(row_id)
-        else:
-            kept_names.add(name)
+async def _refused_of(
+    connection: asyncpg.Connection, keys: KeyService, groups: Sequence[Sequence[UUID]], fresh: Set[UUID]
+) -> set[UUID]:
+    """Of rows that share a number: the new ones whose name differs from that of a row that stays."""
+    if not groups:
+        return set()
+    records = await connection.fetch(
+        "SELECT row_id, payload FROM record.observation WHERE row_id = ANY($1) AND recorded_to = 'infinity'",
+        [row_id for group in groups for row_id in group],
+    )
+    values = {record["row_id"]: open_payload(keys, record["payload"], record["row_id"])["value"] for record in records}
+    refused: set[UUID] = set()
+    for group in groups:
+        members = [
+            (row_id in fresh, values[row_id]["member_no"], normalise_name(values[row_id]["name"]), row_id)
+            for row_id in group
+            if values[row_id]["left_on"] is None
+        ]
+        kept_names: set[str] = set()
+        for is_fresh, _, name, row_id in sorted(members):
+            if is_fresh and kept_names - {name}:
+                refused.add(row_id)
+            else:
+                kept_names.add(name)
     return refused
