@@ -62,10 +62,15 @@ def _section(type_name: str, place: str, source: str, rows: Iterable[tuple[str, 
         FIELDS[f"{type_name}.{name}"] = FieldClass(part, sensitivity, label, meaning, source, f"{place}.{name}")
 
 
-def _item(type_name: str, part: Part, source: str, rows: Iterable[tuple[str, Sensitivity, str, str]]) -> None:
-    """Fields of one item of a list; all belong to the list's part."""
+def _parts(type_name: str, part: Part, source: str, rows: Iterable[tuple[str, Sensitivity, str, str]]) -> None:
+    """Fields inside a place; all belong to its part."""
     for name, sensitivity, label, meaning in rows:
         FIELDS[f"{type_name}.{name}"] = FieldClass(part, sensitivity, label, meaning, source)
+
+
+def _item(type_name: str, part: Part, source: str, rows: Iterable[tuple[str, Sensitivity, str, str]]) -> None:
+    """Fields of one reported item, which carries its provenance."""
+    _parts(type_name, part, source, rows)
     _structure(type_name, "provenance")
 
 
@@ -315,19 +320,19 @@ _item(
     ),
 )
 for _lender, _part in (("LenderLines", BANK_LINE), ("LenderLoans", BANK_LOAN)):
-    _item(
+    _parts(
         _lender,
         _part,
         "bank",
         (("lender", _P2, "贷款机构", "12-digit code of the bank."), ("items", _P2, "明细", "What this bank reports.")),
     )
-_item(
+_parts(
     "LinesTotal",
     BANK_LINE_TOTAL,
     "bank",
     (("lenders", _P2, "机构数", "Number of banks."), ("totalAmount", _P2, "授信总额（元）", "Sum in yuan.")),
 )
-_item(
+_parts(
     "LoansTotal",
     BANK_LOAN_TOTAL,
     "bank",
@@ -363,7 +368,7 @@ _section(
     "derived",
     (("items", CONFLICT, _P1, "数据不一致", "Disagreements between sources, shown and not resolved."),),
 )
-_item(
+_parts(
     "SourceConflict",
     CONFLICT,
     "derived",
