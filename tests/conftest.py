@@ -15,6 +15,7 @@ from hub.core.errors import StoreError
 from hub.store.database import Database
 from hub.store.keys import FileKeys
 from hub.store.prepare import StoreOptions, prepare
+from hub.store.roles import ensure_database
 from hub.store.server import EmbeddedServer
 
 _PREFIX = "hub-tests-"
@@ -68,10 +69,18 @@ def _remove_leftovers() -> None:
             continue  # another run is removing it right now
 
 
-async def _execute(server: EmbeddedServer, sql: str) -> None:
+async def _copy(server: EmbeddedServer, template: str, name: str) -> None:
     connection = await server.connect()
     try:
-        await connection.execute(sql)
+        await ensure_database(connection, name, template=template)
+    finally:
+        await connection.close()
+
+
+async def _drop(server: EmbeddedServer, name: str) -> None:
+    connection = await server.connect()
+    try:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await connection.close()
 
@@ -80,9 +89,9 @@ async def _execute(server: EmbeddedServer, sql: str) -> None:
 def database(server: EmbeddedServer, template: Database) -> Iterator[Database]:
     """A fresh migrated database of this test alone."""
     name = f"test_{next(_numbers)}"
-    asyncio.run(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template.name} OWNER hub_owner"))
+    asyncio.run(_copy(server, template.name, name))
     yield template.named(name)
-    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(_drop(server, name))
 
 
 @pytest.fixture

@@ -59,16 +59,7 @@ class Database:
         json and jsonb arrive as text, uuid as :class:`uuid.UUID`, timestamptz as an aware datetime. Raises
         :class:`StoreError` if the server cannot be reached, refuses, or is not PostgreSQL 18.
         """
-        try:
-            connection = await asyncpg.connect(**self._arguments(role))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise self._refusal(role, error) from None
-        try:
-            check_version(connection)
-        except StoreError:
-            await connection.close()
-            raise
-        return connection
+        return await self._open(role, self._arguments(role))
 
     async def pool(self, role: DbRole, *, size: int) -> asyncpg.Pool:
         """An open pool of at most ``size`` connections as ``role``; the caller closes it. Raises as connect does."""
@@ -76,8 +67,12 @@ class Database:
             pool = await asyncpg.create_pool(**self._arguments(role), min_size=min(1, size), max_size=size)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self._refusal(role, error) from None
-        async with pool.acquire() as connection:
-            check_version(connection)
+        try:
+            async with pool.acquire() as connection:
+                check_version(connection)
+        except StoreError:
+            await pool.close()
+            raise
         return pool
 
     async def connect_administrator(self) -> asyncpg.Connection:
@@ -85,11 +80,18 @@ class Database:
         if self.administrator is None:
             raise StoreError("this database has no administrator's login: it is the embedded one.")
         user, password = self.administrator
+        return await self._open(None, self._arguments(None) | {"user": user, "password": password})
+
+    async def _open(self, role: DbRole | None, arguments: dict[str, Any]) -> asyncpg.Connection:
         try:
-            connection = await asyncpg.connect(**self._arguments(None) | {"user": user, "password": password})
+            connection = await asyncpg.connect(**arguments)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise self._refusal(None, error) from None
-        check_version(connection)
+            raise self._refusal(role, error) from None
+        try:
+            check_version(connection)
+        except StoreError:
+            await connection.close()
+            raise
         return connection
 
     def _arguments(self, role: DbRole | None) -> dict[str, Any]:
@@ -122,10 +124,20 @@ class Database:
             return StoreError(
                 f"there is no database `{self.name}` on the server at {self.host}.",
                 remedy="Run `hub database prepare`, or make it on the external server.",
+                code="STORE_MISSING",
             )
-        if isinstance(error, ssl.SSLError):
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
             return StoreError(
-                f"TLS with the database server at {self.host} failed: {error.reason or 'certificate not accepted'}.",
+                f"{who} may not connect to the database `{self.name}` on the server at {self.host}.",
+                remedy="Run `hub database prepare` with a login that owns the database.",
+                code="STORE_RIGHTS",
+            )
+        # A server without TLS is told by a bare ConnectionError of the driver.
+        refused = type(error) is ConnectionError and "SSL" in str(error)
+        if isinstance(error, ssl.SSLError) or refused:
+            why = getattr(error, "reason", None) or ("it offers none" if refused else "certificate not accepted")
+            return StoreError(
+                f"TLS with the database server at {self.host} failed: {why}.",
                 remedy="Check sslrootcert in HUB_DATABASE_URL and the name in the server's certificate.",
                 code="STORE_TLS",
             )
@@ -194,4 +206,5 @@ def _tls(host: str, query: dict[str, str]) -> ssl.SSLContext | None:
         raise _bad_url("a file named in sslrootcert, sslcert or sslkey cannot be read as PEM") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = mode == "verify-full"
+    context.hostname_checks_common_name = False
     return context

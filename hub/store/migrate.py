@@ -7,16 +7,15 @@ the service behind it (a waiting ALTER TABLE blocks every later reader).
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from hub.core.errors import StoreError
 from hub.store.database import Database, DbRole
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_241_019
@@ -43,11 +42,14 @@ async def migrate(database: Database, revision: str | None = None) -> None:
     target = revision or newest_revision()
     connection = await database.connect(DbRole.OWNER)
     try:
+        await connection.execute(f"SET lock_timeout = '{_LIMITS['lock_timeout']}'")
         if await _is_at(connection, target):
             return
         await _lock(connection)
         if not await _is_at(connection, target):
             await _upgrade(database, target)
+    except asyncpg.PostgresError as error:
+        raise _failure(error) from error
     finally:
         await connection.close()
 
@@ -83,6 +85,11 @@ async def _lock(connection: asyncpg.Connection) -> None:
 
 
 async def _upgrade(database: Database, target: str) -> None:
+    # SQLAlchemy and Alembic take half a second to import; only a command that migrates pays it.
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
     async def connect(**_: Any) -> asyncpg.Connection:
         return await database.connect(DbRole.OWNER)
 
@@ -90,20 +97,24 @@ async def _upgrade(database: Database, target: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_run_migrations, target)
-    except (DBAPIError, asyncpg.PostgresError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreError(
-            f"the migration of the database failed and was undone: {str(cause).splitlines()[0]}",
-            remedy="If a lock could not be had, try again when no long query runs; else report this sentence.",
-            code="STORE_MIGRATION",
-        ) from error
+    except DBAPIError as error:
+        raise _failure(error.orig or error) from error
     finally:
         await engine.dispose()
 
 
-def _run_migrations(connection: Connection, target: str) -> None:
+def _failure(error: BaseException) -> StoreError:
+    return StoreError(
+        f"the migration of the database failed and was undone: {str(error).splitlines()[0]}",
+        remedy="If a lock could not be had, try again when no long query runs; else report this sentence.",
+        code="STORE_MIGRATION",
+    )
+
+
+def _run_migrations(connection: "Connection", target: str) -> None:
     from alembic import command
     from alembic.config import Config
+    from sqlalchemy import text
 
     for name, value in _LIMITS.items():
         connection.execute(text(f"SET LOCAL {name} = '{value}'"))

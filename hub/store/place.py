@@ -72,6 +72,7 @@ def place_under(home: Path) -> ServerPlace:
     Raises :class:`StoreError` if a folder cannot be made or belongs to somebody else.
     """
     try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         (home / "postgres").mkdir(parents=True, exist_ok=True, mode=0o700)
         return _place_of_root(home) if os.geteuid() == 0 else _place_of_user(home)
     except OSError as error:

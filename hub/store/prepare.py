@@ -35,6 +35,7 @@ async def prepare(options: StoreOptions, *, tell: Tell | None = None, revision: 
     Cheap when all is ready. ``tell`` receives sentences about what takes long. ``revision`` migrates less far than the
     newest. Raises StoreError or SettingsError.
     """
+    options.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if options.url is not None:
         database = external_database(options.url, options.keys_folder)
         connection = await database.connect_administrator()

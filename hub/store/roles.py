@@ -46,47 +46,33 @@ async def ensure_roles(connection: asyncpg.Connection, database: Database) -> No
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
-async def ensure_database(connection: asyncpg.Connection, name: str) -> None:
+async def ensure_database(connection: asyncpg.Connection, name: str, *, template: str = "template0") -> None:
     """Make the database ``name`` for the owner role if it is missing, closed to everybody who is not a hub role.
 
-    ``connection`` is to another database of the server, with the right to make databases.
+    ``connection`` is to another database of the embedded server, as superuser. A copy of a ``template`` does not carry
+    the rights on the database itself; they are given here.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
     try:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
-            await connection.execute(f'CREATE DATABASE "{name}" OWNER {DbRole.OWNER} TEMPLATE template0')
-        roles = ", ".join(DbRole)
-        await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-        await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {roles}')
-        # The merge of delivered rows works over temporary tables; nobody else needs any.
-        await connection.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO {DbRole.INGEST}')
+            await connection.execute(f'CREATE DATABASE "{name}" OWNER {DbRole.OWNER} TEMPLATE "{template}"')
+        if await connection.fetchval("SELECT has_database_privilege('public', $1, 'CONNECT, TEMPORARY')", name):
+            await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+        await _give_rights(connection, name)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 async def open_external(connection: asyncpg.Connection, database: Database) -> None:
-    """Let the owner role make schemas in an external database that the login of the URL owns, and the others connect.
+    """Let the roles connect to an external database that the login of the URL owns, and the owner role make schemas.
 
     Does nothing where the rights are there. Raises :class:`StoreError` if they are missing and cannot be given.
     """
-    wanted = await connection.fetch(
-        """
-        SELECT role FROM unnest($1::text[]) AS role
-        WHERE NOT has_database_privilege(role, current_database(), CASE role WHEN $2 THEN 'CREATE' ELSE 'CONNECT' END)
-           OR role = $2 AND NOT has_schema_privilege(role, 'public', 'CREATE')
-        """,
-        list(DbRole),
-        DbRole.OWNER,
-    )
-    name = database.name.replace('"', '""')
     try:
-        for (role,) in wanted:
-            await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {role}')
-            if role == DbRole.INGEST:
-                await connection.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO {role}')
-            if role == DbRole.OWNER:
-                await connection.execute(f'GRANT CREATE ON DATABASE "{name}" TO {role}')
-                await connection.execute(f"GRANT ALL ON SCHEMA public TO {role} WITH GRANT OPTION")
+        await _give_rights(connection, database.name)
+        allowed = "has_schema_privilege($1, 'public', 'CREATE WITH GRANT OPTION')"
+        if not await connection.fetchval(f"SELECT {allowed}", DbRole.OWNER):
+            await connection.execute(f"GRANT ALL ON SCHEMA public TO {DbRole.OWNER} WITH GRANT OPTION")
     except asyncpg.InsufficientPrivilegeError:
         raise StoreError(
             f"the login of HUB_DATABASE_URL may not give rights on the database `{database.name}`.",
@@ -95,13 +81,24 @@ async def open_external(connection: asyncpg.Connection, database: Database) -> N
         ) from None
 
 
+async def _give_rights(connection: asyncpg.Connection, name: str) -> None:
+    """Give the rights on the database itself that are missing: all may connect, few may do more."""
+    wanted = [(role, "CONNECT") for role in DbRole]
+    # The owner makes schemas; the merge of delivered rows works over temporary tables, nobody else needs any.
+    wanted += [(DbRole.OWNER, "CREATE"), (DbRole.INGEST, "TEMPORARY")]
+    quoted = name.replace('"', '""')
+    for role, right in wanted:
+        if not await connection.fetchval("SELECT has_database_privilege($1, $2, $3)", role, name, right):
+            await connection.execute(f'GRANT {right} ON DATABASE "{quoted}" TO {role}')
+
+
 async def _lets_in(database: Database, role: DbRole) -> bool:
     try:
         connection = await database.connect(role)
     except StoreError as error:
         if error.code == "STORE_LOGIN":
             return False
-        if error.code == "STORE":  # the password was right, the database is not there yet
+        if error.code in {"STORE_MISSING", "STORE_RIGHTS"}:  # the password was right, the database is not ready
             return True
         raise
     await connection.close()

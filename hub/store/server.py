@@ -187,8 +187,9 @@ class EmbeddedServer:
     async def _wait_for_orphans(self) -> None:
         """Children of a killed postmaster end by themselves; the next one cannot start before.
 
-        A pid file whose number went to a foreign process would stop PostgreSQL from starting: it is removed once no
-        process of ours is left. One whose process is gone is left to PostgreSQL, which checks the shared memory too.
+        Lock files whose number went to a foreign process, or to a zombie, would stop PostgreSQL from starting: they are
+        removed once no process of ours is left. A pid file whose process is gone is left to PostgreSQL, which checks
+        the shared memory too.
         """
         limit = time.monotonic() + 60
         while any(self._is_ours(process) for process in psutil.process_iter()):
@@ -198,6 +199,8 @@ class EmbeddedServer:
                     remedy="Wait until they end, or restart the machine.",
                 )
             await asyncio.sleep(0.1)
+        for path in self.place.sockets.glob(".s.PGSQL.*"):
+            path.unlink()
         path = self.place.data / "postmaster.pid"
         try:
             number = int(path.read_text().split("\n", 1)[0])
