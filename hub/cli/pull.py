@@ -51,6 +51,8 @@ def command(
 
 async def pull_sources(settings: Settings, chosen: tuple[Source, ...]) -> dict[str, Any]:
     """Pull and return the report; bars on standard error if that is a terminal."""
+    # All connectors are made first: a missing key file must end the command before anything is pulled.
+    to_pull = [SourceToPull(each.name, kind_of(each), each.agreement_no, connector_for(each)) for each in chosen]
     database = await open_database(settings)
     keys = FileKeys(settings.keys_folder)
     bars = Progress(
@@ -67,14 +69,10 @@ async def pull_sources(settings: Settings, chosen: tuple[Source, ...]) -> dict[s
                 database,
                 keys,
                 desk,
-                [_to_pull(each) for each in chosen],
+                to_pull,
                 system_clock,
                 lambda name, rows: bars.update(tasks[name], completed=rows),
             )
-
-
-def _to_pull(source: Source) -> SourceToPull:
-    return SourceToPull(source.name, kind_of(source), source.agreement_no, lambda: connector_for(source))
 
 
 def write_report(path: Path, result: dict[str, Any]) -> None:

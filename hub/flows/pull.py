@@ -7,7 +7,7 @@ steps; the next run goes on from them to the same end state.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,12 +52,12 @@ class PullRunningError(HubError):
 
 @dataclass(frozen=True, slots=True)
 class SourceToPull:
-    """A configured source and a way to open its connector."""
+    """A configured source and its connector, which the pull closes."""
 
     name: str
     kind: str
     agreement_no: str
-    connect: Callable[[], Connector]
+    connector: Connector
 
 
 class Progress(Protocol):
@@ -199,10 +199,10 @@ async def _read(
     """Read the source to its end; whatever was read before an error stays committed."""
     in_run = SourceInRun(source.name, source.kind, source.agreement_no, run.run_id)
     rows, steps, refused = 0, 0, False
-    connector: Connector | None = None
     try:
-        connector = source.connect()
-        async with aclosing(connector.pull(watermark, LedgerMemory(connection, source.name), run.clock)) as stream:
+        async with aclosing(
+            source.connector.pull(watermark, LedgerMemory(connection, source.name), run.clock)
+        ) as stream:
             async for step in stream:
                 steps += 1
                 await _commit_step(connection, run, in_run, steps, step)
@@ -220,8 +220,7 @@ async def _read(
             remedy="Run the pull again; if it happens again, report this sentence.",
         )
     finally:
-        if connector is not None:
-            await connector.close()
+        await source.connector.close()
     return (SourceStatus.PARTIAL if refused else SourceStatus.OK), None
 
 

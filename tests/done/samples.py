@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,10 @@ class HubUnderTest:
     database: Database
     keys: KeyService
     home: Path
-    clock: Clock = staticmethod(lambda: NOW)  # type: ignore[assignment]
+    clock: Clock = field(default=lambda: NOW)
 
     async def pull(self, *sources: Source) -> dict[str, Any]:
-        to_pull = [
-            SourceToPull(s.name, kind_of(s), s.agreement_no, lambda s=s: connector_for(s))  # type: ignore[misc]
-            for s in sources
-        ]
+        to_pull = [SourceToPull(s.name, kind_of(s), s.agreement_no, connector_for(s)) for s in sources]
         async with receipt_desk(self.database, self.keys, self.home) as receipts:
             return await pull(self.database, self.keys, receipts, to_pull, self.clock, lambda *_: None)
 
