@@ -251,7 +251,7 @@ def _failed(error: BaseException) -> HubError:
         )
     if state == "HB111":
         return InputError("The request is not complete, or asks for too many parts at once.")
-    if "access.record_asked" in (getattr(error, "context", None) or ""):
+    if "access.record_all" in (getattr(error, "context", None) or ""):
         return AuditError(
             "The audit log did not take the record of this query, so nothing was read.", code="AUDIT_OUTBOX"
         )

@@ -58,7 +58,8 @@ async def test_nothing_is_recorded_as_disclosed_after_the_withdrawal(world: Worl
                 await pool.fetch("SELECT access.disclose($1::jsonb)", json.dumps([world.wire("officer-a", HEAD)]))
 
         readers = [asyncio.create_task(read()) for _ in range(4)]
-        await asyncio.sleep(0.05)
+        while await world.owner.fetchval("SELECT count(*) FROM audit.pending") < 5:
+            await asyncio.sleep(0.01)
         async with world.owner.transaction():
             await world.end_basis(basis)
         ended = await world.owner.fetchval("SELECT clock_timestamp()")

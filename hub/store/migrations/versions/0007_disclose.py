@@ -1,4 +1,4 @@
-"""disclose: see the SQL text beside this file."""
+"""disclose: see the SQL texts beside this file."""
 
 from hub.store.migrations.sql import run_sql
 
@@ -9,7 +9,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0007_disclose.sql``."""
+    """Apply ``0007_rulings.sql`` and ``0007_disclose.sql``."""
+    run_sql("0007_rulings.sql")
     run_sql("0007_disclose.sql")
 
 
