@@ -22,6 +22,7 @@ from hub.records.payloads import open_hint, open_payload
 from hub.records.persons import CHUNK, load_aliases, people_of, subject_of
 from hub.records.places import Gazetteer, VillageName
 from hub.records.roster import mark_stale
+from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
 
 LENT_PHONE_MAX = 5
@@ -96,6 +97,8 @@ async def _touched_facts(connection: asyncpg.Connection) -> AsyncIterator[list[U
         "DELETE FROM record.touched WHERE kind IN ('FACT', 'HOUSEHOLD_FACT') RETURNING row_id"
     )
     row_ids = list({record["row_id"] for record in records})
+    if len(row_ids) >= BULK:
+        await take_statistics(connection, "observation", "directory", "person")
     for start in range(0, len(row_ids), CHUNK):
         yield row_ids[start : start + CHUNK]
 
@@ -161,7 +164,7 @@ JOIN record.membership m ON m.name_index = a.name_index AND m.recorded_to = 'inf
     AND m.died_on IS NULL AND m.birth_date <= $4
 JOIN record.household h ON h.county = m.county AND h.household_id = m.household_id
     AND h.held AND h.status = 'ACTIVE' AND h.village_code = a.village_code
-JOIN record.person p ON p.person_id = m.person_id AND p.household_id = m.household_id
+JOIN record.person p ON p.county = m.county AND p.person_id = m.person_id AND p.household_id = m.household_id
     AND p.member_no = m.member_no AND p.status = 'ACTIVE'
 """
 

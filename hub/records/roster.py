@@ -28,7 +28,10 @@ from hub.records.households import derive_households, household_keys
 from hub.records.membership import EffectiveMember, Written, write_memberships
 from hub.records.payloads import open_payload
 from hub.records.persons import CHUNK, Aliases, Subject, load_aliases, people_of, settle_people, subject_of
+from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
+
+_ROSTER_TABLES = ("directory", "household_directory", "household", "person", "membership")
 
 
 @dataclass(slots=True)
@@ -57,6 +60,9 @@ async def derive_roster(connection: asyncpg.Connection, keys: KeyService, now: d
         touched = await _take_touched(connection)
         if not (touched.households or touched.members or touched.events):
             return
+        is_bulk = len(touched.households) + len(touched.members) + len(touched.events) >= BULK
+        if is_bulk:
+            await take_statistics(connection, "observation")
         sources = await _roster_sources(connection, touched.sources)
         change = await replace_events(connection, keys, sources, touched.events)
         touched.members |= change.members
@@ -68,11 +74,17 @@ async def derive_roster(connection: asyncpg.Connection, keys: KeyService, now: d
         written.households |= changed
         written.people |= await _people_in(connection, changed)
         aliases = await load_aliases(connection, keys)
-        for part in _parts(sorted(touched.members)):
+        for number, part in enumerate(_parts(sorted(touched.members))):
+            if is_bulk and number <= 1:
+                await take_statistics(connection, *_ROSTER_TABLES)
             some = await _derive_members(connection, keys, aliases, sources, part, now)
             written.people |= some.people
             written.households |= some.households
+        if is_bulk:
+            await take_statistics(connection, *_ROSTER_TABLES)
         await settle_people(connection, written.people)
+        if is_bulk:
+            await take_statistics(connection, "person", "directory")
         await mark_stale(connection, written.households, written.people)
 
 

@@ -11,6 +11,7 @@ from hub.core.clock import day_of
 from hub.records.bodies import Section, next_change, sections_of
 from hub.records.fold import FOLD_VERSION, fold
 from hub.records.household import LATEST, load_seen
+from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
 
 HOUSEHOLDS_AT_ONCE = 500
@@ -38,6 +39,8 @@ async def refresh_sections(
         FOLD_VERSION,
         list(households or ()),
     )
+    if await connection.fetchval("SELECT count(*) FROM record.stale_household") >= BULK:
+        await take_statistics(connection, "observation", "directory", "person", "membership", "household")
     folded = 0
     while True:
         async with connection.transaction():
@@ -51,6 +54,8 @@ async def refresh_sections(
                 return folded
             await _refresh(connection, keys, now, [record["household_id"] for record in records])
         folded += len(records)
+        if folded == HOUSEHOLDS_AT_ONCE == len(records):
+            await take_statistics(connection, "section")
 
 
 async def _refresh(

@@ -215,3 +215,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON record.directory, record.household_direc
     record.roster_event, record.alias, record.link_candidate, record.touched, record.stale_household, record.section,
     record.household_fold TO hub_ingest;
 GRANT SELECT, INSERT, UPDATE ON record.household, record.membership TO hub_ingest;
+-- After a bulk load the planner must know the new sizes at once, not when autovacuum comes round.
+GRANT MAINTAIN ON record.observation, record.touched, record.directory, record.household_directory, record.person,
+    record.household, record.membership, record.section TO hub_ingest;

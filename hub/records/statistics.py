@@ -1,0 +1,11 @@
+"""Planner statistics after bulk changes: without them a first load of a prefecture is planned for empty tables."""
+
+import asyncpg
+
+BULK = 1_000
+"""From so many changed rows on, statistics are taken before the tables are read again."""
+
+
+async def take_statistics(connection: asyncpg.Connection, *tables: str) -> None:
+    """Take the statistics of tables in schema ``record`` now; samples a fixed number of rows of each."""
+    await connection.execute("ANALYZE " + ", ".join(f"record.{table}" for table in tables))
