@@ -1,0 +1,121 @@
+"""Registration of organisations and their systems: who may ask, in which role, for what, where."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from hub.access.compile import compiled
+from hub.core.errors import InputError
+from hub.core.names import Purpose, Role
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_COUNTY = re.compile(r"[0-9]{6}")
+_BANK_CODE = re.compile(r"[0-9]{12}")
+KINDS = ("BANK", "AGENCY", "INSURER", "MUTUAL_SOCIETY", "PROVIDER", "GOVERNMENT")
+STATUSES = ("ACTIVE", "SUSPENDED", "CLOSED")
+RESERVED_ORGANISATIONS = frozenset({"hub", "unknown"})
+"""Written in the audit log for the hub's own people and for askers that nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """An organisation; a bank's id is its 12-digit code (CNAPS), which also owns its contracts in the record."""
+
+    organisation_id: str
+    name_zh: str
+    name_en: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A system that may ask. ``jwks`` is its public key set (RFC 7517), already checked by the caller."""
+
+    client_id: str
+    organisation_id: str
+    role: Role
+    county_codes: tuple[str, ...]
+    purposes: tuple[Purpose, ...]
+    jwks: Mapping[str, Any]
+    max_subjects_per_day: int
+    status: str = "ACTIVE"
+
+
+def check_organisation(organisation: Organisation) -> None:
+    """Refuse an organisation that cannot be registered. Raises :class:`InputError`."""
+    if not _ID.fullmatch(organisation.organisation_id) or organisation.organisation_id in RESERVED_ORGANISATIONS:
+        raise _refused("the organisation's id must be 1 to 64 letters, digits or ._:- and not a reserved word")
+    if organisation.kind not in KINDS:
+        raise _refused(f"the kind of an organisation is one of {', '.join(KINDS)}")
+    if organisation.kind == "BANK" and not _BANK_CODE.fullmatch(organisation.organisation_id):
+        raise _refused("a bank's id is its 12-digit code, because its contracts carry that code")
+    if not organisation.name_zh.strip() or not organisation.name_en.strip():
+        raise _refused("an organisation has a Chinese and an English name")
+
+
+def check_client(client: Client) -> None:
+    """Refuse a system that could never get an answer, or too many. Raises :class:`InputError`."""
+    if not _ID.fullmatch(client.client_id):
+        raise _refused("the client's id must be 1 to 64 letters, digits or ._:-")
+    if not client.county_codes or not all(_COUNTY.fullmatch(code) for code in client.county_codes):
+        raise _refused("a client has at least one county, by its 6-digit code")
+    if client.max_subjects_per_day < 1:
+        raise _refused("the daily limit of people must be at least 1")
+    if client.status not in STATUSES:
+        raise _refused(f"a client's status is one of {', '.join(STATUSES)}")
+    open_purposes = {cell.purpose for cell in compiled().cells if cell.role is client.role and cell.closed is None}
+    idle = sorted(set(client.purposes) - open_purposes)
+    if not client.purposes or idle:
+        raise _refused(f"the rules open nothing to {client.role} for {idle[0] if idle else 'no purpose'}")
+
+
+async def save_organisation(conn: asyncpg.Connection, organisation: Organisation) -> None:
+    """Make or rename an organisation; ``conn`` is a connection as owner. Its kind cannot change."""
+    check_organisation(organisation)
+    kept = await conn.fetchval(
+        "INSERT INTO access.organisation (organisation_id, name_zh, name_en, kind) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (organisation_id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en"
+        " RETURNING kind",
+        organisation.organisation_id,
+        organisation.name_zh,
+        organisation.name_en,
+        organisation.kind,
+    )
+    if kept != organisation.kind:
+        raise _refused(f"this organisation is registered as {kept}")
+
+
+async def save_client(conn: asyncpg.Connection, client: Client) -> None:
+    """Make or change a system; ``conn`` is a connection as owner. Its organisation and role cannot change."""
+    check_client(client)
+    if await conn.fetchval("SELECT true FROM auth.account WHERE account_id = $1", client.client_id):
+        raise _refused("this id belongs to a person's account")
+    if not await conn.fetchval(
+        "SELECT true FROM access.organisation WHERE organisation_id = $1", client.organisation_id
+    ):
+        raise _refused("its organisation is not registered")
+    kept = await conn.fetchrow(
+        "INSERT INTO access.client AS c (client_id, organisation_id, role, county_codes, purposes, jwks, status,"
+        " max_subjects_per_day) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)"
+        " ON CONFLICT (client_id) DO UPDATE SET county_codes = excluded.county_codes, purposes = excluded.purposes,"
+        " jwks = excluded.jwks, status = excluded.status, max_subjects_per_day = excluded.max_subjects_per_day"
+        " RETURNING organisation_id, role",
+        client.client_id,
+        client.organisation_id,
+        client.role.value,
+        list(client.county_codes),
+        [purpose.value for purpose in client.purposes],
+        json.dumps(dict(client.jwks)),
+        client.status,
+        client.max_subjects_per_day,
+    )
+    if (kept["organisation_id"], kept["role"]) != (client.organisation_id, client.role.value):
+        raise _refused("its organisation and role are fixed; register a new id instead")
+
+
+def _refused(why: str) -> InputError:
+    return InputError(f"The registration cannot be made: {why}.", code="REGISTRATION")

@@ -1,0 +1,72 @@
+"""``hub client``: the systems of banks and other organisations that may ask."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hub.access.clients import Client, Organisation
+from hub.auth.jwks import read_jwks
+from hub.cli.session import open_database, read_settings, run
+from hub.core.errors import InputError
+from hub.core.names import Purpose, Role
+from hub.flows.receipts import receipt_desk
+from hub.flows.register_client import register_client
+from hub.store.database import DbRole
+from hub.store.keys import FileKeys
+
+app = typer.Typer(help="Systems that may ask.", no_args_is_help=True)
+
+
+@app.callback()
+def _client() -> None:
+    """Systems that may ask."""
+
+
+@app.command("register")
+def register_command(
+    client_id: Annotated[str, typer.Argument(help="Id of the system; it is `iss` and `sub` of its assertions.")],
+    organisation: Annotated[str, typer.Option(help="Id of its organisation; a bank's 12-digit code.")],
+    role: Annotated[Role, typer.Option(help="In which role it asks.")],
+    county: Annotated[list[str], typer.Option(help="A county of its area, 6 digits; may be repeated.")],
+    purpose: Annotated[list[Purpose], typer.Option(help="What it may ask for; may be repeated.")],
+    keys: Annotated[Path, typer.Option(help="File with its public keys, a JWK set (RFC 7517).")],
+    max_subjects: Annotated[int, typer.Option(help="How many people it may ask about in a day.")] = 500,
+    status: Annotated[str, typer.Option(help="ACTIVE, SUSPENDED or CLOSED.")] = "ACTIVE",
+    name_zh: Annotated[str | None, typer.Option(help="Chinese name; makes or renames the organisation.")] = None,
+    name_en: Annotated[str | None, typer.Option(help="English name of the organisation.")] = None,
+    kind: Annotated[str, typer.Option(help="Kind of a new organisation.")] = "BANK",
+) -> None:
+    """Register a system, or change its registration; recorded in the audit log."""
+    jwks = _read_keys(keys)
+    client = Client(client_id, organisation, role, tuple(county), tuple(purpose), jwks, max_subjects, status)
+    owner = None if name_zh is None else Organisation(organisation, name_zh, name_en or name_zh, kind)
+
+    async def work() -> None:
+        settings = read_settings()
+        database = await open_database(settings)
+        connection = await database.connect(DbRole.OWNER)
+        try:
+            async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
+                receipt = await register_client(
+                    connection, receipts, client, operator=getpass.getuser(), organisation=owner
+                )
+        finally:
+            await connection.close()
+        print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
+
+    run(work())
+
+
+def _read_keys(path: Path) -> dict[str, Any]:
+    """The key set of a file, checked. Raises :class:`InputError`."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"the key file {path} cannot be read as JSON.", remedy="Give a JWK set (RFC 7517).") from None
+    if not isinstance(document, dict):
+        raise InputError(f"the key file {path} holds no JWK set.", remedy="Give a JWK set (RFC 7517).")
+    read_jwks(document)
+    return document

@@ -1,0 +1,53 @@
+"""An operator registers an organisation and one of its systems, or changes the registration; always recorded."""
+
+import asyncpg
+
+from hub.access.clients import Client, Organisation, save_client, save_organisation
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append
+from hub.audit.proof import Receipt
+from hub.audit.receipts import Receipts
+from hub.core.canonical import digest
+from hub.core.ids import uuid7
+
+POLICY = "registration-1"
+_RECEIPT_SECONDS = 10.0
+
+
+async def register_client(
+    conn: asyncpg.Connection,
+    receipts: Receipts,
+    client: Client,
+    *,
+    operator: str,
+    organisation: Organisation | None = None,
+) -> Receipt:
+    """Store the registration and its audit entry in one transaction. ``conn`` is a connection as owner.
+
+    ``organisation`` is made or renamed first where it is given. ``operator`` names who did it, for the sealed part of
+    the log. Raises :class:`InputError` (code REGISTRATION) or :class:`AuditError`; then nothing was stored.
+    """
+    ev = uuid7()
+    async with conn.transaction():
+        if organisation is not None:
+            await save_organisation(conn, organisation)
+        await save_client(conn, client)
+        await append(
+            conn,
+            PendingEntry(
+                ev=ev,
+                kind=Kind.ADMIN,
+                event="client:operator:changed",
+                organisation="hub",
+                actor=operator,
+                decision=Decision.ALLOW,
+                policy=POLICY,
+                facts={
+                    "client": client.client_id,
+                    "role": client.role.value,
+                    "status": client.status,
+                    "keys": [digest(key) for key in client.jwks["keys"]],
+                },
+            ),
+        )
+    return await receipts.wait(ev, _RECEIPT_SECONDS)

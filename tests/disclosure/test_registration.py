@@ -1,0 +1,100 @@
+"""Registration of systems: what is refused, what is recorded, and that the next query follows it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hub.access.clients import Client, Organisation, save_client
+from hub.audit.receipts import Receipts
+from hub.audit.sequencer import Sequencer
+from hub.cli import main
+from hub.cli.client import _read_keys
+from hub.core.errors import InputError
+from hub.core.names import Purpose, Role
+from hub.flows.register_client import register_client
+
+from .world import COUNTY, HEAD, World
+
+BANK = Organisation("402739000099", "新银行", "New Bank", "BANK")
+KEYS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}
+SYSTEM = Client("new-1", BANK.organisation_id, Role.LOAN_OFFICER, (COUNTY,), (Purpose.LOAN_APPLICATION,), KEYS, 10)
+
+
+async def test_a_registered_system_may_ask_and_a_suspended_one_may_not(world: World, tmp_path: Path) -> None:
+    await world.basis(HEAD, BANK.organisation_id)
+    assert (await world.ask("new-1", HEAD)).refusal == "ASKER_UNKNOWN"
+    sequencer = Sequencer(world.database, world.keys, tmp_path / "guard")
+    async with sequencer.running(), Receipts(world.database, sequencer) as receipts:
+        await register_client(world.owner, receipts, SYSTEM, operator="root", organisation=BANK)
+        assert (await world.ask("new-1", HEAD)).person == HEAD.person_id
+        receipt = await register_client(world.owner, receipts, replace(SYSTEM, status="SUSPENDED"), operator="root")
+    assert (await world.ask("new-1", HEAD)).refusal == "ASKER_SUSPENDED"
+    assert receipt.leaf().kind == "admin"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"client_id": "a b"}, "id must be"),
+        ({"client_id": "head"}, "person's account"),
+        ({"county_codes": ()}, "at least one county"),
+        ({"county_codes": ("5331",)}, "6-digit"),
+        ({"purposes": ()}, "open nothing"),
+        ({"purposes": (Purpose.SELF_ACCESS,)}, "open nothing"),
+        ({"role": Role.PROVIDER}, "open nothing"),
+        ({"max_subjects_per_day": 0}, "daily limit"),
+        ({"status": "ASLEEP"}, "status"),
+        ({"organisation_id": "402739000098"}, "not registered"),
+        ({"client_id": "officer-a"}, "organisation and role are fixed"),
+    ],
+)
+async def test_a_registration_that_makes_no_sense_is_refused(
+    world: World, change: dict[str, object], says: str
+) -> None:
+    await world.owner.execute("INSERT INTO access.organisation VALUES ($1, 'x', 'x', 'BANK')", BANK.organisation_id)
+    with pytest.raises(InputError, match=says) as refused:
+        async with world.owner.transaction():
+            await save_client(world.owner, replace(SYSTEM, **change))  # type: ignore[arg-type]
+    assert refused.value.code == "REGISTRATION"
+    assert not await world.owner.fetchval(
+        "SELECT true FROM access.client WHERE organisation_id = $1", BANK.organisation_id
+    )
+
+
+@pytest.mark.parametrize(
+    "organisation",
+    [
+        replace(BANK, organisation_id="hub"), replace(BANK, organisation_id="12345"), replace(BANK, kind="SHOP"),
+        replace(BANK, name_zh=" "),
+    ],
+)  # fmt: skip
+async def test_an_organisation_that_makes_no_sense_is_refused(
+    world: World, tmp_path: Path, organisation: Organisation
+) -> None:
+    async with Receipts(world.database) as receipts:
+        with pytest.raises(InputError):
+            await register_client(world.owner, receipts, SYSTEM, operator="root", organisation=organisation)
+    assert await world.owner.fetchval("SELECT count(*) FROM audit.pending") == 0
+    assert await world.owner.fetchval("SELECT count(*) FROM access.organisation") == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'])
+def test_the_command_refuses_bad_key_files_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(text)
+    with pytest.raises(SystemExit) as left:
+        main(
+            ["client", "register", "new-1", "--organisation", "402739000099", "--role", "LOAN_OFFICER", "--county",
+             COUNTY, "--purpose", "LOAN_APPLICATION", "--keys", str(keys)]
+        )  # fmt: skip
+    assert left.value.code == 2
+    assert "hub: " in capsys.readouterr().err
+
+
+def test_the_key_used_here_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(json.dumps(KEYS))
+    assert _read_keys(tmp_path / "keys.json") == KEYS
