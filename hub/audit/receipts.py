@@ -74,8 +74,8 @@ class Receipts:
             elif sequencer is not None and sequencer.failure is not None:
                 raise sequencer.failure
             try:
-                receipt = await asyncio.wait_for(self._from_database(ev), max(0.01, deadline - loop.time()))
-            except TimeoutError:
+                receipt = await self._from_database(ev, deadline)
+            except (TimeoutError, asyncpg.QueryCanceledError):
                 break
             except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise AuditError(
@@ -91,9 +91,9 @@ class Receipts:
             code="AUDIT_TIMEOUT",
         )
 
-    async def _from_database(self, ev: UUID) -> Receipt | None:
+    async def _from_database(self, ev: UUID, deadline: float) -> Receipt | None:
         """Look once; if nothing is there, wake the leader, wait a moment, and look again."""
-        async with self._connection() as conn:
+        async with self._connection(deadline) as conn:
             receipt = await find_receipt(conn, ev)
             if receipt is None and not (self._sequencer is not None and self._sequencer.leading):
                 await self._listen()
@@ -103,16 +103,19 @@ class Receipts:
             return receipt
         with suppress(TimeoutError):
             await asyncio.wait_for(self._signed.wait(), _RETRY_SECONDS)
-        async with self._connection() as conn:
+        async with self._connection(deadline) as conn:
             return await find_receipt(conn, ev)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connection(self, deadline: float) -> AsyncIterator[asyncpg.Connection]:
         if self._pool is None:
             async with self._opening:
                 if self._pool is None:
                     self._pool = await self._database.pool(self._role, size=self._size)
-        async with self._pool.acquire() as conn:
+        rest = max(0.01, deadline - asyncio.get_running_loop().time())
+        async with self._pool.acquire(timeout=rest) as conn:
+            # The server ends what takes too long: a query that is cancelled from here would cost the connection.
+            await conn.execute("SELECT set_config('statement_timeout', $1, false)", str(int(rest * 1000)))
             yield conn
 
     async def _listen(self) -> None:
