@@ -36,7 +36,7 @@ def told(error: GraphQLError, language: Language, *, validated: bool) -> GraphQL
         result["message"] = text("INTERNAL", language)
         result["extensions"] = {"code": "INTERNAL_SERVER_ERROR"}
     else:
-        result["message"] = _clean(error.message)
+        result["message"] = clean(error.message)
         result["extensions"] = {"code": _code(error, validated)}
     if error.locations and len(error.locations) <= 10:
         result["locations"] = [location.formatted for location in error.locations]
@@ -55,7 +55,7 @@ def _code(error: GraphQLError, validated: bool) -> str:
     return "BAD_USER_INPUT" if validated else "GRAPHQL_VALIDATION_FAILED"
 
 
-def _clean(message: str) -> str:
+def clean(message: str) -> str:
     """The engine's own text without what it echoes: it quotes variables and literals, which may be personal data."""
     if "got invalid value" in message or "has invalid value" in message:
         name = _VARIABLE.match(message)

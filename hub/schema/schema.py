@@ -27,18 +27,28 @@ class OperationFrame(SchemaExtension):
     """Puts the normalised operation into the context before execution and the receipt into the reply after it."""
 
     def on_validate(self) -> Iterator[None]:
-        yield
+        # This extension stands behind the validation cache, whose findings are there already.
         execution = self.execution_context
-        context = cast(OperationContext, execution.context)
-        if execution.pre_execution_errors or execution.query is None:
-            return
-        if context.method == "GET" and _reads_data(execution.graphql_document, execution.operation_name):
-            execution.pre_execution_errors = [
-                GraphQLError(
-                    "Data are read by POST only, so that nothing about a person stands in a URL.",
-                    extensions={"code": "BAD_REQUEST"},
-                )
-            ]
+        if not execution.pre_execution_errors and (refusal := self._refusal(execution)):
+            execution.pre_execution_errors = [refusal]
+        yield
+
+    def _refusal(self, execution: ExecutionContext) -> GraphQLError | None:
+        """Why a valid document is not executed in this request."""
+        document, name = execution.graphql_document, execution._provided_operation_name
+        if document is None:
+            return None
+        if name is None and sum(isinstance(node, OperationDefinitionNode) for node in document.definitions) > 1:
+            return GraphQLError(
+                "The document holds several operations; name the one to run.",
+                extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
+            )
+        if cast(OperationContext, execution.context).method == "GET" and _reads_data(document, name):
+            return GraphQLError(
+                "Data are read by POST only, so that nothing about a person stands in a URL.",
+                extensions={"code": "BAD_REQUEST"},
+            )
+        return None
 
     def on_execute(self) -> Iterator[None]:
         execution = self.execution_context
@@ -58,9 +68,9 @@ class OperationFrame(SchemaExtension):
         return {} if receipt is None else {"receipt": receipt.as_json()}
 
 
-def _reads_data(document: DocumentNode | None, name: str | None) -> bool:
+def _reads_data(document: DocumentNode, name: str | None) -> bool:
     """Whether the operation has any root field but introspection; a fragment at the root counts as one."""
-    for node in document.definitions if document else ():
+    for node in document.definitions:
         if isinstance(node, OperationDefinitionNode) and (name is None or (node.name and node.name.value == name)):
             return any(
                 not getattr(getattr(item, "name", None), "value", "").startswith("__")
@@ -91,11 +101,11 @@ def build_schema() -> HubSchema:
             default_resolver=resolve_plain, disable_field_suggestions=True, scalar_map=SCALARS, relay_max_results=100
         ),
         extensions=[
-            OperationFrame,
             lambda: MaxTokensLimiter(max_token_count=TOKENS_MAX),
             lambda: AddValidationRules(list(RULES)),
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
+            OperationFrame,
         ],
     )
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 from cross_web import HTTPException
-from graphql import GraphQLFormattedError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,13 +19,16 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from hub.schema.context import OperationContext
-from hub.schema.errors import told
+from hub.schema.errors import clean, told
 from hub.schema.messages import language_of
 from hub.schema.schema import HubSchema
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_DEPTH_MAX = 20
 """Levels of objects and lists in a request; the deepest input of the schema has five."""
+
+_WHICH_OPERATION = ("Unknown operation named", "Can't get GraphQL operation type")
+_NO_SUCH = "The document holds no such operation."
 
 ContextMaker = Callable[[Request], Awaitable[OperationContext]]
 
@@ -143,9 +145,11 @@ def _names_response_type(request: Request) -> bool:
 
 
 def _bad_request(request: Request, error: HTTPException) -> Response:
-    body: dict[str, list[GraphQLFormattedError]] = {
-        "errors": [{"message": error.reason, "extensions": {"code": "BAD_REQUEST"}}]
-    }
+    if error.reason.startswith(_WHICH_OPERATION):
+        told_error = {"message": _NO_SUCH, "extensions": {"code": "OPERATION_RESOLUTION_FAILURE"}}
+    else:
+        told_error = {"message": clean(error.reason), "extensions": {"code": "BAD_REQUEST"}}
+    body = {"errors": [told_error]}
     named = _names_response_type(request)
     response = Response(
         orjson.dumps(body),
