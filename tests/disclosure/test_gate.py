@@ -363,3 +363,11 @@ async def test_the_function_knows_which_parts_are_of_the_household(world: World)
         "SELECT array_agg(part) FROM unnest($1::text[]) AS p (part) WHERE access.is_household_part(part)", ALL_PARTS
     )
     assert set(found) == HOUSEHOLD_PARTS
+
+
+@pytest.mark.parametrize("part", ['tax.grade/VALUE","x', "tax.grade/VALUE=NO", "税/VALUE", ""])
+async def test_a_part_that_could_disturb_the_record_is_refused(world: World, part: str) -> None:
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await world.ask("officer-a", HEAD, parts=[part])
+    assert refused.value.sqlstate == "HB111"
+    assert await world.owner.fetchval("SELECT count(*) FROM audit.pending") == 0
