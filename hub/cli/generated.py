@@ -8,6 +8,7 @@ import typer
 
 FILES = {
     "docs/SETTINGS.md": "hub.settings:as_markdown",
+    "hub/schema/schema.graphql": "hub.schema.schema:sdl",
 }
 """Path in the repository -> ``module:function`` that returns its whole text."""
 
