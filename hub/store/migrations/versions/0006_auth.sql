@@ -99,16 +99,6 @@ AS $$
       FROM access.client c WHERE c.client_id = asked
 $$;
 
--- The account of a person; no row for an unknown one.
-CREATE FUNCTION auth.find_account(asked text)
-    RETURNS TABLE (account_id text, role text, person_id uuid, organisation_id text, county_codes text[],
-                   village_codes text[], status text)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT a.account_id, a.role, a.person_id, a.organisation_id, a.county_codes::text[], a.village_codes, a.status
-      FROM auth.account a WHERE a.account_id = asked
-$$;
-
 -- Marks an assertion as used; true for exactly one caller. Rows of run-out assertions are cleared a few at a time.
 CREATE FUNCTION auth.use_assertion(client text, digest bytea, expires timestamptz)
     RETURNS boolean
@@ -164,7 +154,7 @@ $$;
 REVOKE ALL ON ALL TABLES IN SCHEMA auth FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 GRANT USAGE ON SCHEMA auth TO hub_app, hub_ingest;
-GRANT EXECUTE ON FUNCTION auth.find_client(text), auth.find_account(text),
+GRANT EXECUTE ON FUNCTION auth.find_client(text),
     auth.use_assertion(text, bytea, timestamptz), auth.revoke_token(text, timestamptz),
     auth.bearer_state(text, text), auth.organisation_names(text[]),
     auth.claim_key(text, text, bytea), auth.settle_key(text, text, text) TO hub_app;
