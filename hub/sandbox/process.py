@@ -56,7 +56,10 @@ class SandboxProcess:
         command += [f"--households={households}", f"--seed={seed}", f"--as-of={as_of}"]
         command += [f"--base-port={base_port}"] if base_port else []
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # an interrupt at the terminal is the parent's to handle
         )
         assert process.stdout is not None, "standard output was asked for"
         async for line in process.stdout:
@@ -89,7 +92,7 @@ class SandboxProcess:
         return truth
 
     async def stop(self) -> None:
-        """End the child in order."""
+        """End the child in order; its database server and clinic files are deleted."""
         await self._control.aclose()
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -120,7 +123,7 @@ async def _serve(options: argparse.Namespace) -> int:
         return 1
     _say(ready=True)
     await asyncio.to_thread(sys.stdin.buffer.read)
-    await sandbox.stop()
+    await sandbox.stop(remove=True)
     return 0
 
 

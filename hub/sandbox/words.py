@@ -1,4 +1,4 @@
-"""Word lists for names of people, villages and shops (docs/GLOSSARY.md says how the peoples name their children)."""
+"""Word lists for names of people, villages and shops; each people of the prefecture has naming habits of its own."""
 
 import json
 from functools import cache

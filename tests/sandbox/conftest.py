@@ -25,8 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     folder: Path = tmp_path_factory.mktemp("sandbox")
     sandbox = asyncio.run(Sandbox.start(folder, Prefecture(11, 700, AS_OF)))
     yield sandbox
-    asyncio.run(sandbox.stop())
-    asyncio.run(sandbox.social._server.remove())
+    asyncio.run(sandbox.stop(remove=True))
 
 
 @pytest.fixture

@@ -65,8 +65,7 @@ class Hub:
 async def own_sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     sandbox = await Sandbox.start(tmp_path / "sandbox", Prefecture(23, 260, AS_OF))
     yield sandbox
-    await sandbox.stop()
-    await sandbox.social._server.remove()
+    await sandbox.stop(remove=True)
 
 
 def without_zeros(value: Any) -> Any:

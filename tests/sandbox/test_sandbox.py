@@ -4,6 +4,7 @@ import stat
 import tomllib
 from dataclasses import asdict
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from hub.sandbox.pki import write_private
 from hub.sandbox.prefecture import Prefecture
 from hub.sandbox.process import SandboxProcess
 from hub.sandbox.sandbox import Sandbox
+from hub.store.server import EmbeddedServer
 from tests.sandbox.conftest import AS_OF
 
 
@@ -112,8 +114,27 @@ async def test_as_a_child_process_it_serves_advances_and_ends_with_its_parent(tm
         assert (await child.misbehave("clinic", down=True))["down"] is True
     finally:
         await asyncio.wait_for(child.stop(), 30)
-    from hub.store.server import EmbeddedServer
+    url = json.loads((tmp_path / "control.json").read_text())["url"]
+    async with httpx.AsyncClient(trust_env=False) as http:
+        with pytest.raises(httpx.TransportError):
+            await http.get(url)
+    assert not await EmbeddedServer(tmp_path / "social").is_running()
+    assert not (tmp_path / "clinic").exists()
 
+
+async def test_a_sandbox_that_cannot_start_leaves_nothing_running(tmp_path: Path) -> None:
+    taken = Gate(Misbehaviour(), lambda: 1)
+    await taken.open()
+    prefecture = Prefecture(3, 120, AS_OF)
+    with pytest.raises(SettingsError, match="cannot be used"):
+        await Sandbox.start(tmp_path, prefecture, base_port=taken.port - 2)
+    await taken.close()
     server = EmbeddedServer(tmp_path / "social")
     assert not await server.is_running()
     await server.remove()
+    assert not (tmp_path / "sources.toml").exists()
+
+
+def test_the_published_view_is_the_one_in_the_papers() -> None:
+    published = Path(__file__).parents[2] / "docs" / "contracts" / "social_security.sql"
+    assert files("hub.sandbox").joinpath("data", "social_security.sql").read_bytes() == published.read_bytes()

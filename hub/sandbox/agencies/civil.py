@@ -95,7 +95,7 @@ class CivilAgency(HttpAgency[CivilMisbehaviour]):
     async def _describe(self, request: Request) -> Response:
         if "wsdl" not in {name.lower() for name in request.query_params}:
             return Response(status_code=404)
-        wsdl = files("hub.sandbox").joinpath("data", "civil_affairs.wsdl").read_bytes()
+        wsdl = files("hub.connectors").joinpath("wsdl", "civil_affairs.wsdl").read_bytes()
         return Response(wsdl.replace(_EXAMPLE_ADDRESS, f"{self.origin}{PATH}".encode()), media_type="text/xml")
 
     async def _call(self, request: Request) -> Response:

@@ -101,6 +101,10 @@ class SocialAgency(Agency[SocialMisbehaviour]):
         await self.gate.close()
         await self._server.stop()
 
+    async def remove(self) -> None:
+        """Delete the database server's data for good; they may lie outside the sandbox's directory."""
+        await self._server.remove()
+
 
 _TYPES = {
     "aae201": "numeric",
