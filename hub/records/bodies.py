@@ -27,6 +27,9 @@ NOBODY = UUID(int=0)
 ADVERSE_YEARS = 5
 """How long adverse information may be kept after the adverse behaviour ended (条例 art. 16)."""
 
+ANY_BANK = "bank"
+"""Stands for a bank's own source name where other lenders read: whose customer a person is, is the bank's to know."""
+
 AGE_BANDS = ((25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"), (65, "55-64"))
 """Upper ends (exclusive, completed years) and names; from 65 on it is ``65+``."""
 
@@ -56,7 +59,7 @@ def sections_of(record: HouseholdRecord) -> list[Section]:
     """All sections of one record, those of the household first."""
     sections = [_roster(record)]
     own = [fact for fact in _usable(record) if fact.member_no is None]
-    sections += _relief(own, record.day)
+    sections += _relief(own, record)
     by_member: defaultdict[str, list[Fact]] = defaultdict(list)
     for fact in _usable(record):
         if fact.member_no is not None:
@@ -284,10 +287,14 @@ _LISTS: dict[tuple[Category, Form], Callable[[Fact, date], dict[str, Any]]] = {
 """How one fact is written in the lists of a person."""
 
 
-def _relief(facts: Sequence[Fact], day: date) -> list[Section]:
+def _relief(facts: Sequence[Fact], record: HouseholdRecord) -> list[Section]:
+    """Civil affairs keeps the register of reliefs, so a household on its roster without one receives none."""
+    day = record.day
     reliefs = [fact for fact in facts if fact.seen.category is Category.CIVIL_RELIEF]
     if not reliefs:
-        return []
+        text, household = orjson.dumps({"value": False}).decode(), record.household
+        part = (Category.CIVIL_RELIEF, Form.YES_NO)
+        return [Section(NOBODY, *part, "", text, household.source, household.changed_at, None)]
     item = _picked(
         {
             "reliefType": "relief_type",
@@ -405,7 +412,7 @@ def _adverse(fact: Fact) -> dict[str, Any]:
         "endedOn": ended.isoformat() if ended is not None else None,
         "expiresOn": expires.isoformat() if expires is not None else None,
         "statement": None,
-        "provenance": _provenance(fact, with_range=not is_loan),
+        "provenance": _provenance(fact, with_range=not is_loan) | ({"source": ANY_BANK} if is_loan else {}),
     }
 
 
@@ -422,6 +429,7 @@ def _conflicts(record: HouseholdRecord, member: Member) -> list[Section]:
         return []
     assert member.person_id is not None
     facts = [f for f in record.facts if f.member_no == member.member_no and f.seen.link is LinkState.ID]
-    body = {"items": [{"type": c.type, "source": c.source or None} for c in found]}
+    banks = {fact.seen.source for fact in facts if fact.seen.owner}
+    body = {"items": [{"type": c.type, "source": ANY_BANK if c.source in banks else c.source or None} for c in found]}
     concerned = [fact for fact in facts if fact.seen.source in {c.source for c in found} and fact.is_shown]
     return [_section(member.person_id, (Category.CONFLICT, Form.VALUE), body, concerned, day=record.day)]

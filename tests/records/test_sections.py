@@ -30,7 +30,8 @@ async def test_the_household_and_its_members(world: World) -> None:
         "roster/VALUE": {
             "countyCode": "533103", "countyName": "芒市", "townshipName": "遮放镇", "villageName": "弄坎村",
             "villageCode": "533103102203", "groupNo": "03", "size": 2, "minors": 1, "status": "ACTIVE",
-        }
+        },
+        "civil.relief/YES_NO": {"value": False},
     }  # fmt: skip
     assert await world.sections("H1", DAO) == {
         "identity/VALUE": {
@@ -92,6 +93,7 @@ async def test_an_adverse_item_tells_nothing_of_the_contract_and_ends_after_five
     assert "J1" not in str(item)
     assert "HT1" not in str(item)
     assert (item["provenance"]["validFrom"], item["statement"]) == (None, None)
+    assert item["provenance"]["source"] == "bank", "which bank it is stays that bank's to know"
     for day, is_there in ((25, True), (26, False)):
         await refresh_sections(world.connection, world.keys, datetime(2026, 10, day, tzinfo=SHANGHAI))
         assert ("adverse/VALUE" in await world.sections("H1", DAO)) is is_there
