@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
-
 from hub.core.names import Role
 from hub.store.keys import KeyService
 
@@ -45,18 +43,6 @@ class BearerState:
     role: Role
     person_id: UUID | None
     organisation_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A person's account of the hub itself."""
-
-    account_id: str
-    role: Role
-    person_id: UUID | None = None
-    organisation_id: str | None = None
-    county_codes: tuple[str, ...] = ()
-    village_codes: tuple[str, ...] = ()
 
 
 class AuthStore:
@@ -102,25 +88,3 @@ class AuthStore:
         if len(rows) != 1:
             return None
         return BearerState(Role(rows[0]["found_role"]), rows[0]["person_id"], rows[0]["organisation_id"])
-
-
-async def open_account(connection: asyncpg.Connection, account: Account) -> None:
-    """Make or change an account; ``connection`` is of the ingest role, inside the caller's transaction.
-
-    The caller records ``account:operator:changed`` in the same transaction.
-    """
-    await connection.execute(
-        """
-        INSERT INTO auth.account (account_id, role, person_id, organisation_id, county_codes, village_codes)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (account_id) DO UPDATE
-           SET role = excluded.role, person_id = excluded.person_id, organisation_id = excluded.organisation_id,
-               county_codes = excluded.county_codes, village_codes = excluded.village_codes, status = 'ACTIVE'
-        """,
-        account.account_id,
-        account.role,
-        account.person_id,
-        account.organisation_id,
-        list(account.county_codes),
-        list(account.village_codes),
-    )

@@ -9,17 +9,23 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.session import run
+from hub.cli.session import open_database, read_settings, run
 from hub.core.clock import system_clock
+from hub.sandbox.cast import SYSTEMS
 from hub.sandbox.prefecture import Prefecture, yesterday
 from hub.sandbox.sandbox import Sandbox
+from hub.sandbox.tokens import (
+    PERSON_MINUTES,
+    PERSON_MINUTES_MAX,
+    check_minutes,
+    check_sandbox,
+    person_token,
+    resolve,
+    system_token,
+)
+from hub.store.keys import FileKeys
 
 app = typer.Typer(no_args_is_help=True, help="A synthetic prefecture and five agencies that misbehave on request.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps a single command a subcommand."""
 
 
 @app.command()
@@ -40,6 +46,34 @@ def serve(
     """
     day = as_of.date() if as_of else yesterday(system_clock())
     run(_serve(directory, households, seed, day, base_port))
+
+
+@app.command()
+def token(
+    name: Annotated[
+        str, typer.Argument(help="A system (rcb-risk), a person (borrower) or a role (RESIDENT: the first of it).")
+    ],
+    minutes: Annotated[
+        int | None,
+        typer.Option(min=1, max=PERSON_MINUTES_MAX, help=f"Life of a person's token (default: {PERSON_MINUTES})."),
+    ] = None,
+) -> None:
+    """Print an access token of one of the sandbox's systems or people; nothing else goes to standard output.
+
+    A system gets its token from the running hub, with its own key. A person's token is recorded in the audit log.
+    """
+    chosen = resolve(name)
+    lifetime = check_minutes(chosen, minutes)
+    settings = read_settings()
+    cast = check_sandbox(settings)
+
+    async def work() -> str:
+        if chosen in SYSTEMS:
+            return await system_token(settings, cast, chosen)
+        database = await open_database(settings)
+        return await person_token(settings, database, FileKeys(settings.keys_folder), chosen, lifetime)
+
+    print(run(work()))
 
 
 async def _serve(directory: Path, households: int, seed: int, day: date, base_port: int | None) -> None:

@@ -19,6 +19,7 @@ from hub.audit.receipts import Receipts
 from hub.core.areas import COUNTIES
 from hub.core.errors import InputError, SettingsError
 from hub.core.names import Purpose, Role
+from hub.flows.issue_token import SANDBOX_PREFIX
 from hub.flows.open_account import Account, open_account
 from hub.flows.register_client import register_client
 from hub.store.keys import KeyService
@@ -72,7 +73,7 @@ STAFF = {
 
 def account_id(name: str) -> str:
     """The account of one of the sandbox's people."""
-    return f"sandbox-{name}"
+    return SANDBOX_PREFIX + name
 
 
 class Cast:
@@ -81,6 +82,10 @@ class Cast:
     def __init__(self, home: Path) -> None:
         self.folder = home / "sandbox"
         self._clients = self.folder / "clients"
+
+    def is_set_up(self) -> bool:
+        """Whether the banks of a sandbox were registered from this home."""
+        return all((self._clients / f"{name}.jwk").exists() for name in SYSTEMS)
 
     def private_key(self, client_id: str) -> ECKey:
         """The private key of a bank's system. Raises :class:`SettingsError` if this home has no sandbox."""

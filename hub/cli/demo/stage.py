@@ -1,7 +1,9 @@
 """Sets the stage of the demo: an empty home, the sandbox's agencies, a first pull, the API."""
 
 import asyncio
+import shlex
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +14,6 @@ from typing import Any
 import httpx
 
 from hub.access.publish import publish
-from hub.app import token_issuer
 from hub.cli.demo.narrator import Narrator
 from hub.cli.pull import pull_sources
 from hub.cli.session import open_database
@@ -22,9 +23,10 @@ from hub.core.errors import SettingsError
 from hub.flows.receipts import receipt_desk
 from hub.main import listen, serve
 from hub.sandbox.caller import Caller, SystemCaller
-from hub.sandbox.cast import SYSTEMS, Cast, account_id
+from hub.sandbox.cast import SYSTEMS, Cast
 from hub.sandbox.prefecture import yesterday
 from hub.sandbox.process import SandboxProcess
+from hub.sandbox.tokens import person_token
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
@@ -33,7 +35,7 @@ from hub.store.server import EmbeddedServer
 MARKER = "sandbox"
 """A home with this folder belongs to a demo and may be emptied."""
 
-_TOKEN_LIFE = timedelta(hours=8)
+_TOKEN_LIFE = timedelta(minutes=10)
 _READY_SECONDS = 30
 
 
@@ -54,16 +56,17 @@ class Stage:
         key = self.cast.private_key(client_id)
         return SystemCaller(self.http, self.settings.public_url, client_id=client_id, key=key)
 
-    def person(self, name: str) -> Caller:
-        """One of the sandbox's people."""
-        issued = token_issuer(self.settings, self.keys).issue_for_account(account_id(name), _TOKEN_LIFE)
-        return Caller(self.http, self.settings.public_url, issued.token)
+    async def person(self, name: str) -> Caller:
+        """One of the sandbox's people; the issue of the token is recorded like everybody's."""
+        token = await person_token(self.settings, self.database, self.keys, name, _TOKEN_LIFE)
+        return Caller(self.http, self.settings.public_url, token)
 
     def print_addresses(self) -> None:
         """Where everything is, and how to act as each kind of user."""
         url = self.settings.public_url
         print(f"\nThe hub is running. GraphQL: {url}/graphql   Explorer page: {url}/explorer")
-        print(f"In another terminal:  export HUB_HOME={self.settings.home}")
+        print(f"In another terminal:  export HUB_HOME={shlex.quote(str(self.settings.home))} HUB_PUBLIC_URL={url}")
+        print(f"                      export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
         for client_id, system in SYSTEMS.items():
             print(f"  bank system {client_id:10} ({system.role}):  hub sandbox token {client_id}")
         for name in ("borrower", "spouse", "regulator", "auditor", "steward", "collector"):

@@ -36,7 +36,7 @@ async def tell_story(stage: Stage, narrator: Narrator) -> None:
     _pulled(stage, narrator)
     await _one_household(stage, narrator)
     rural, village = stage.system("rcb-risk"), stage.system("vb-risk")
-    resident = stage.person("borrower")
+    resident = await stage.person("borrower")
     await _without_consent(stage, narrator, rural)
     receipt = await _with_consent(stage, narrator, rural, resident)
     await _second_bank(stage, narrator, village, resident)
@@ -246,7 +246,7 @@ async def _who_looked(narrator: Narrator, resident: Caller) -> None:
 async def _regulator(stage: Stage, narrator: Narrator) -> None:
     narrator.step("The regulator reads the log, each entry with its proof")
     filter_ = {"organisationId": RURAL_BANK.organisation_id}
-    edges = (await stage.person("regulator").ask(EVENTS, filter=filter_))["data"]["auditEvents"]["edges"]
+    edges = (await (await stage.person("regulator")).ask(EVENTS, filter=filter_))["data"]["auditEvents"]["edges"]
     narrator.expect(
         bool(edges) and all(edge["node"]["inclusionProof"]["treeSize"] for edge in edges),
         f"{len(edges)} entries of the rural bank, each with an inclusion proof; no personal data among them.",
