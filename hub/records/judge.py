@@ -8,6 +8,7 @@ link, roster duplicates) are judged at the end of the pull, see hub/records/sett
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from hub.core.ids import uuid7
@@ -156,6 +157,7 @@ class Judge:
         return replace(
             row,
             value={**row.value, "guarantor_count": len(kept)},
+            wire=_without_strangers(row.wire, kept),
             dropped=row.dropped + (GUARANTORS_DROPPED,) * dropped,
         )
 
@@ -182,6 +184,13 @@ class Judge:
             withdrawn_on=_day(row.value.get("withdrawn_on")),
             changed_by=judged.row_id,
         )
+
+
+def _without_strangers(wire: dict[str, Any], kept: Sequence[Guarantor]) -> dict[str, Any]:
+    """The row for quarantine, with the kept guarantors only: of the others nothing may be held, not even sealed."""
+    known = {(guarantor.id_number, guarantor.consent_id) for guarantor in kept}
+    members = wire.get("guarantors", [])
+    return {**wire, "guarantors": [m for m in members if (m.get("id_no"), m.get("consent_id")) in known]}
 
 
 def _day(text: str | None) -> date | None:

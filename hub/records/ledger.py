@@ -264,11 +264,13 @@ async def _insert(
 def _held_record(
     source: SourceInRun, file: FileRead | None, judged: JudgedRow, arrival: int, is_current: bool
 ) -> tuple[Any, ...]:
-    row = judged.row
+    row, reason = judged.row, judged.reason
+    # Of a row that may only be counted not even the blind index of its subject is kept.
+    subject = next(iter(judged.subject_indexes), None) if reason is None or reason.keeps_row else None
     return (
         judged.row_id, source.name, row.source_key, row.version, row.version_rank, judged.content_hash, arrival,
-        row.kind.value, row.tombstone, "VALID" if judged.reason is None else "QUARANTINED", judged.reason, is_current,
-        next(iter(judged.subject_indexes), None), file.name if file else None, file.group if file else None,
+        row.kind.value, row.tombstone, "VALID" if reason is None else "QUARANTINED", reason, is_current,
+        subject, file.name if file else None, file.group if file else None,
         file.number if file else None, source.run_id, source.run_id if is_current else None,
     )  # fmt: skip
 
