@@ -25,6 +25,7 @@ def hub(database: Database, keys: KeyService, tmp_path: Path) -> HubUnderTest:
 
 
 @pytest.fixture
-async def agencies(tmp_path: Path, server: EmbeddedServer) -> AsyncIterator[Agencies]:
+async def agencies(tmp_path: Path, server: EmbeddedServer, template: Database) -> AsyncIterator[Agencies]:
+    """They need the run's server, which is up once the template is made."""
     async with five_agencies(tmp_path / "agencies", server) as running:
         yield running

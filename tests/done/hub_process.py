@@ -63,10 +63,10 @@ class HubHome:
         assert process.returncode is not None
         return Ended(process.returncode, out, err)
 
-    async def run_and_kill(self, seconds: float, *arguments: str) -> Ended:
+    async def run_and_kill(self, seconds: float, *arguments: str, **more: str) -> Ended:
         """Run `hub pull ...` and kill it (SIGKILL) so many seconds after the run has begun, unless it ended before."""
         runs = await self._runs()
-        process = await self.start(*arguments)
+        process = await self.start(*arguments, **more)
         ended = asyncio.create_task(process.communicate())
         while not ended.done() and await self._runs() == runs:
             await asyncio.sleep(0.02)
