@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import asyncpg
+import httpx
 import typer
 
 from hub.cli.session import read_settings, run, tell
@@ -25,6 +26,7 @@ from hub.store.prepare import prepare
 
 _MIN_FREE = 2 * 1024**3
 _MAX_SKEW = 2.0
+_PROBE_SECONDS = 2.0
 
 app = typer.Typer(help="Check the set-up.")
 
@@ -229,12 +231,7 @@ def check_port(host: str, port: int) -> Finding:
             probe.bind((host, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return Finding(
-                "port",
-                False,
-                f"another program listens on {host} port {port}.",
-                "End it (it may be `hub serve` itself), or set HUB_PORT to a free port.",
-            )
+            return _check_listener(host, port)
         return Finding(
             "port",
             False,
@@ -242,3 +239,26 @@ def check_port(host: str, port: int) -> Finding:
             "Set HUB_HOST or HUB_PORT.",
         )
     return Finding("port", True, f"{host} port {port} is free.")
+
+
+def _check_listener(host: str, port: int) -> Finding:
+    """Whether what listens there already is a hub, and one that can answer."""
+    try:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
+        state = httpx.get(address, timeout=_PROBE_SECONDS, trust_env=False).json()
+        status, problems = state["status"], state["problems"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return Finding(
+            "port",
+            False,
+            f"another program listens on {host} port {port}.",
+            "End it, or set HUB_PORT to a free port.",
+        )
+    if status != "ready":
+        return Finding(
+            "port",
+            False,
+            f"the hub that listens on {host} port {port} cannot answer ({', '.join(problems)}).",
+            "See its log; restart it if the cause has passed.",
+        )
+    return Finding("port", True, f"a hub is serving on {host} port {port}.")

@@ -84,7 +84,7 @@ def write_report(path: Path, result: dict[str, Any]) -> None:
 
 def print_table(result: dict[str, Any]) -> None:
     """A short table for people; nothing personal is in it."""
-    table = Table(box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for title in ("source", "status", "fetched", "accepted", "unchanged", "superseded", "quarantined", "seconds"):
         table.add_column(title, justify="left" if title in {"source", "status"} else "right")
     for name, entry in result["sources"].items():
