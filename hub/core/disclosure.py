@@ -56,7 +56,11 @@ Subject = SubjectByNumber | SubjectByPseudonym | SubjectSelf
 
 @dataclass(frozen=True, slots=True)
 class DisclosureRequest:
-    """What one operation asks about one person. ``operation`` is the normalised GraphQL document."""
+    """What one operation asks about one person. ``operation`` is the normalised GraphQL document.
+
+    ``parts`` are asked about the person named. ``others`` asks who else of the household agreed to be shown, and of
+    them for ``identity/VALUE`` alone; without it no other adult's data or consent is touched.
+    """
 
     asker: Asker
     purpose: Purpose
@@ -65,6 +69,7 @@ class DisclosureRequest:
     operation: str
     variables: dict[str, Any]
     idempotency_key: str | None = None
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,9 @@ class Disclosure:
     """What leaves the hub for one request, together with the audit event that recorded it.
 
     ``subject`` is the asker's pseudonym for the person, ``None`` where nothing may be said (unknown, wrong name, no
-    basis, other area: all look the same). ``other_adults`` are members who granted the asker something for this
-    purpose, ``adults_not_shown`` counts the rest (``None`` where the household may not be seen).
+    basis, other area: all look the same). ``other_adults`` are members who granted the asker their identity for this
+    purpose, if the request asked for others; ``adults_not_shown`` counts the rest (``None`` where the household may
+    not be seen).
     """
 
     event: UUID

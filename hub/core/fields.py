@@ -382,6 +382,20 @@ def parts_of(field_ids: Iterable[str]) -> tuple[Part, ...]:
     return tuple(dict.fromkeys(field.part for name, field in FIELDS.items() if name in asked))
 
 
+def named_parts_of(field_ids: Iterable[str]) -> tuple[Part, ...]:
+    """The parts asked about the person named: what belongs to other adults of the household does not count."""
+    return parts_of(name for name in field_ids if name in FIELDS and not _is_of_others(FIELDS[name]))
+
+
+def asks_others(field_ids: Iterable[str]) -> bool:
+    """Whether anything of other adults is asked; of them nothing but ``identity/VALUE`` can be."""
+    return any(name in FIELDS and _is_of_others(FIELDS[name]) for name in field_ids)
+
+
+def _is_of_others(field: FieldClass) -> bool:
+    return field.place.split(".")[0] == "otherAdults"
+
+
 def places_of(field_ids: Iterable[str]) -> tuple[tuple[str, Part], ...]:
     """Where in the answer these fields are found, with their parts, in the registry's order."""
     asked = set(field_ids)

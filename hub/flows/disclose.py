@@ -130,6 +130,7 @@ class Discloser:
             "ev": str(ev),
             "sealed": base64.b64encode(seal_request(self._keys, ev, request.operation, request.variables)).decode(),
             "retry_key": request.idempotency_key,
+            "others": request.others,
         }
         match request.subject:
             case SubjectByNumber(id_number, name):

@@ -9,7 +9,7 @@ from strawberry import UNSET
 from hub.core.clock import day_of
 from hub.core.disclosure import DisclosureRequest, SubjectByNumber, SubjectByPseudonym, SubjectSelf
 from hub.core.errors import RefusedError
-from hub.core.fields import parts_of
+from hub.core.fields import asks_others, named_parts_of, parts_of
 from hub.core.identifiers import check_id_number, clean_id_number
 from hub.core.names import Purpose
 from hub.core.text import normalise_text
@@ -36,8 +36,8 @@ async def resolve_borrower_profile(
     if isinstance(subject, tuple):
         problems.append(subject)
     fields = field_ids(info, "BorrowerProfile")
-    parts = parts_of(fields)
-    if not parts:
+    parts, others = named_parts_of(fields), asks_others(fields)
+    if not parts and not others:
         problems.append(((), "NOTHING_ASKED"))
     if problems or isinstance(subject, tuple):
         return invalid(context.language, *problems)
@@ -49,6 +49,7 @@ async def resolve_borrower_profile(
         operation=context.operation.text,
         variables=context.variables,
         idempotency_key=asked.idempotency_key,
+        others=others,
     )
     try:
         disclosure, receipt = await context.ports.disclosing.disclose(request)

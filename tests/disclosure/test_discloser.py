@@ -28,10 +28,10 @@ from .world import BANK_A, HEAD, STRANGER, WIFE, Person, World
 
 
 def request(
-    asker: str, subject: Subject, *, purpose: Purpose = Purpose.LOAN_APPLICATION, key: str | None = None
+    asker: str, subject: Subject, *, purpose: Purpose = Purpose.LOAN_APPLICATION, others: bool = False
 ) -> DisclosureRequest:
     return DisclosureRequest(
-        Asker(asker, "t1", "officer Li"), purpose, subject, PARTS, "query { x }", {"n": 1, "f": 1.5}, key
+        Asker(asker, "t1", "officer Li"), purpose, subject, PARTS, "query { x }", {"n": 1, "f": 1.5}, others=others
     )
 
 
@@ -58,7 +58,7 @@ async def test_an_answer_comes_with_its_receipt_under_the_askers_own_pseudonyms(
     basis = await world.basis(HEAD)
     await world.basis(WIFE)
     async with discloser(world, tmp_path) as gate:
-        answer, receipt = await gate.disclose(request("officer-a", by_number(HEAD)))
+        answer, receipt = await gate.disclose(request("officer-a", by_number(HEAD), others=True))
     assert answer.subject == world.keys.pseudonym(BANK_A, HEAD.person_id)
     assert answer.other_adults == (world.keys.pseudonym(BANK_A, WIFE.person_id),)
     assert (answer.basis_id, answer.adults_not_shown) == (basis, 1)

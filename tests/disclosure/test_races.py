@@ -97,14 +97,6 @@ async def test_one_call_cannot_use_more_than_is_left(world: World) -> None:
     assert await world.uses(basis) == 2
 
 
-async def test_another_adults_used_up_consent_hides_him_alone(world: World) -> None:
-    await world.basis(HEAD)
-    await world.basis(WIFE, uses=1)
-    assert (await world.ask("officer-a", HEAD)).others == [WIFE.person_id]
-    later = await world.ask("officer-a", HEAD)
-    assert (later.others, later.not_shown, later.person) == ([], 2, HEAD.person_id)
-
-
 async def test_a_retry_under_the_same_key_burns_one_use(world: World) -> None:
     basis = await world.basis(HEAD, uses=1)
     answers = [(await world.ask("officer-a", HEAD, key="loan-17")).parts for _ in range(3)]
@@ -195,9 +187,11 @@ async def test_batch_and_single_give_the_same(world: World) -> None:
     await world.basis(WIFE, uses=None, parts=["tax.grade/VALUE", "identity/VALUE"])
     await world.basis(SON, BANK_B, uses=None)
     wires = [
+        world.wire("officer-a", HEAD, others=True),
         world.wire("officer-a", HEAD),
-        world.wire("risk-a", WIFE),
-        world.wire("officer-b", SON),
+        world.wire("risk-a", WIFE, others=True, parts=["tax.grade/VALUE"]),
+        world.wire("officer-b", SON, others=True),
+        world.wire("collector", HEAD, purpose="DATA_COLLECTION", others=True),
         world.wire("officer-a", STRANGER),
         world.wire("head", purpose="SELF_ACCESS", person_id=HEAD.person_id),
     ]

@@ -165,13 +165,13 @@ class World:
     def wire(
         self, asker: str, person: Person | None = None, *, purpose: str = "LOAN_APPLICATION",
         parts: list[str] | None = None, name: str | None = None, person_id: UUID | None = None, key: str | None = None,
-        token: str = "t1",
+        token: str = "t1", others: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
         """One request as hub/flows/disclose.py sends it."""
         wire: dict[str, Any] = {
             "asker": asker, "token": token, "actor": "officer Li", "purpose": purpose, "parts": parts or ALL_PARTS,
             "operation": hashlib.sha256(b"query").hexdigest(), "ev": str(uuid7()),
-            "sealed": base64.b64encode(b"sealed").decode(), "retry_key": key,
+            "sealed": base64.b64encode(b"sealed").decode(), "retry_key": key, "others": others,
         }  # fmt: skip
         if person_id is not None:
             wire["person"] = str(person_id)

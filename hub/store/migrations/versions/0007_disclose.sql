@@ -37,9 +37,10 @@ LANGUAGE sql STABLE AS $$
          AND s.person_id = CASE WHEN access.is_household_part(g.part) THEN '00000000-0000-0000-0000-000000000000'
                                 ELSE r.person_id END
          AND s.category = split_part(g.part, '/', 1) AND s.form = split_part(g.part, '/', 2)
-        WHERE s.owner = ''
-           OR CASE WHEN s.form = 'TOTAL' THEN s.owner <> p_asked.organisation_id
-                   ELSE s.owner = p_asked.organisation_id OR p_asked.role IN ('RESIDENT', 'STEWARD') END
+        WHERE (r.place > 1 OR g.part = ANY (p_asked.own_parts))
+          AND (s.owner = ''
+               OR CASE WHEN s.form = 'TOTAL' THEN s.owner <> p_asked.organisation_id
+                       ELSE s.owner = p_asked.organisation_id OR p_asked.role IN ('RESIDENT', 'STEWARD') END)
     ), shown AS (
         SELECT f.place, f.rank, f.about, f.part, f.owner, f.body FROM found f WHERE f.form <> 'TOTAL'
         UNION ALL
@@ -136,8 +137,9 @@ BEGIN
     RETURN v_record;
 END $$;
 
--- The other adults of the household. For a lender: those who granted the same organisation for the same purpose, each
--- by his own basis. For field work and repair: all, in what needs no basis. A resident sees none of them.
+-- The other adults of the household, where they are asked for: of each his identity and nothing else. For a lender:
+-- those who granted it to the same organisation for the same purpose, each by his own basis. For field work and repair:
+-- all, since it needs no basis there. A resident sees none of them.
 CREATE FUNCTION access.rule_others(
     p_asked access.asked, p_adults uuid[], p_held access.held_basis[], p_digest bytea, p_now timestamptz, p_print bytea
 ) RETURNS access.ruling[]
@@ -149,8 +151,7 @@ DECLARE
     v_ruled   record;
     v_person  uuid;
 BEGIN
-    v_asked.parts := ARRAY (SELECT w.part FROM unnest(p_asked.parts) WITH ORDINALITY AS w (part, place)
-                            WHERE NOT access.is_household_part(w.part) ORDER BY w.place);
+    v_asked.parts := '{identity/VALUE}';
     FOREACH v_person IN ARRAY p_adults LOOP
         v_basis := access.basis_for(p_held, p_asked.organisation_id, v_person, p_asked.purpose, p_now);
         SELECT * INTO v_ruled FROM access.rule(v_asked, v_basis, p_digest);
@@ -291,7 +292,7 @@ BEGIN
                              AND m.status = 'ACTIVE' AND m.person_id <> p_asked.person_id
                              AND m.birth_date <= (p_today - interval '18 years')::date
                            ORDER BY m.person_id);
-        IF p_asked.role <> 'RESIDENT' AND cardinality(v_adults) > 0 THEN
+        IF p_asked.others AND p_asked.role <> 'RESIDENT' AND 'identity/VALUE' = ANY (v_rulings[1].granted) THEN
             v_rulings := v_rulings || access.rule_others(p_asked, v_adults, p_held, p_digest, p_now, v_print);
         END IF;
         IF 'roster/VALUE' = ANY (v_rulings[1].granted) THEN
@@ -305,7 +306,8 @@ BEGIN
         v_answer.section_bodies := v_read.bodies;
         v_trail := v_read.trail;
         v_answer.absent := access.absences(
-            v_rulings[1].granted,
+            ARRAY (SELECT g.part FROM unnest(v_rulings[1].granted) WITH ORDINALITY AS g (part, place)
+                   WHERE g.part = ANY (p_asked.own_parts) ORDER BY g.place),
             ARRAY (SELECT p.part FROM unnest(v_read.parts, v_read.persons) AS p (part, person)
                    WHERE p.person IN (p_asked.person_id, '00000000-0000-0000-0000-000000000000')),
             p_reasons);
@@ -321,8 +323,8 @@ BEGIN
     INSERT INTO audit.pending SELECT * FROM unnest(p_records);
 END $$;
 
--- The gate. `requests`: 1 to 32 objects {asker, token, actor, purpose, parts, operation (hex), ev, sealed (base64),
--- retry_key, and person | identity + names (hex)}; see hub/flows/disclose.py. One row per request, in order.
+-- The gate. `requests`: 1 to 32 objects {asker, token, actor, purpose, parts, others, operation (hex), ev, sealed
+-- (base64), retry_key, and person | identity + names (hex)}; see hub/flows/disclose.py. One row per request, in order.
 CREATE FUNCTION access.disclose(requests jsonb) RETURNS SETOF access.answer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
     SET plan_cache_mode = force_generic_plan AS $$
@@ -351,7 +353,7 @@ BEGIN
     v_now := clock_timestamp();  -- after the locks: what has run out while waiting is not in force
     v_reasons := access.source_reasons(v_now);
     FOREACH v_one IN ARRAY v_asked LOOP
-        IF v_one.parts IS NULL OR cardinality(v_one.parts) NOT BETWEEN 1 AND 64 OR v_one.sealed IS NULL
+        IF v_one.own_parts IS NULL OR cardinality(v_one.parts) NOT BETWEEN 1 AND 64 OR v_one.sealed IS NULL
            OR array_to_string(v_one.parts, ' ') !~ '^[A-Za-z_./ ]+$' OR v_one.ev IS NULL OR v_one.operation IS NULL OR v_one.actor IS NULL OR v_one.token IS NULL THEN
             RAISE EXCEPTION 'an incomplete request' USING ERRCODE = 'HB111';
         END IF;

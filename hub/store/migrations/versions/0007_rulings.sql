@@ -14,7 +14,9 @@ CREATE TYPE access.asked AS (
     token           text,
     actor           text,
     purpose         text,
-    parts           text[],
+    parts           text[],    -- everything that is decided for the person named
+    own_parts       text[],    -- what of it is shown of him; identity may be asked of other adults only
+    others          boolean,   -- the other adults are asked for
     operation       bytea,
     ev              uuid,
     sealed          bytea,
@@ -86,7 +88,10 @@ $$;
 CREATE FUNCTION access.resolve(p_requests jsonb, p_today date) RETURNS access.asked[]
 LANGUAGE sql STABLE AS $$
     SELECT array_agg(ROW(
-               r.ordinal, r.asker, r.token, r.actor, r.purpose, r.parts, decode(r.operation, 'hex'), r.ev,
+               r.ordinal, r.asker, r.token, r.actor, r.purpose,
+               r.parts || CASE WHEN r.others AND NOT 'identity/VALUE' = ANY (r.parts)
+                               THEN '{identity/VALUE}'::text[] ELSE '{}' END,
+               r.parts, coalesce(r.others, false), decode(r.operation, 'hex'), r.ev,
                decode(r.sealed, 'base64'), r.retry_key, a.role, coalesce(a.organisation_id, 'unknown'),
                CASE WHEN a.role IS NULL THEN 'ASKER_UNKNOWN'
                     WHEN EXISTS (SELECT FROM auth.revoked_token t WHERE t.jti = r.token) THEN 'TOKEN_REVOKED'
@@ -99,9 +104,10 @@ LANGUAGE sql STABLE AS $$
                     ELSE a.role NOT IN ('COLLECTOR', 'VILLAGE_REVIEWER') AND s.county = ANY (a.county_codes) END
            )::access.asked ORDER BY r.ordinal)
     FROM ROWS FROM (jsonb_to_recordset(p_requests) AS (
-             asker text, token text, actor text, purpose text, parts text[], operation text, ev uuid, sealed text,
-             retry_key text, person uuid, identity text[], names text[])) WITH ORDINALITY
-         AS r (asker, token, actor, purpose, parts, operation, ev, sealed, retry_key, person, identity, names, ordinal)
+             asker text, token text, actor text, purpose text, parts text[], others boolean, operation text, ev uuid,
+             sealed text, retry_key text, person uuid, identity text[], names text[])) WITH ORDINALITY
+         AS r (asker, token, actor, purpose, parts, others, operation, ev, sealed, retry_key, person, identity, names,
+               ordinal)
     LEFT JOIN LATERAL access.find_asker(r.asker) a ON true
     CROSS JOIN LATERAL access.resolve_subject(
         a.own_person, r.person,
@@ -109,7 +115,8 @@ LANGUAGE sql STABLE AS $$
         ARRAY (SELECT decode(n.hex, 'hex') FROM unnest(r.names) AS n (hex)), p_today) s
 $$;
 
--- Lock every basis that the requests could rest on: of the people named and of the other adults of their households.
+-- Lock every basis that the requests could rest on: of the people named and, where they are asked for, of the other
+-- adults of their households.
 -- Shared, in the order of ids; a withdrawal under way is waited for, and a row it has changed drops out.
 CREATE FUNCTION access.lock_bases(p_asked access.asked[], p_today date) RETURNS access.held_basis[]
 LANGUAGE plpgsql AS $$
@@ -127,7 +134,8 @@ BEGIN
                 SELECT a.person_id
                 UNION
                 SELECT m.person_id FROM record.person m
-                WHERE m.county = a.county AND m.household_id = a.household_id AND m.status = 'ACTIVE'
+                WHERE a.others AND a.role <> 'RESIDENT'
+                  AND m.county = a.county AND m.household_id = a.household_id AND m.status = 'ACTIVE'
                   AND m.birth_date <= (p_today - interval '18 years')::date
             ) who
             JOIN consent.basis c ON c.organisation_id = a.organisation_id AND c.person_id = who.person_id
