@@ -382,18 +382,17 @@ def parts_of(field_ids: Iterable[str]) -> tuple[Part, ...]:
     return tuple(dict.fromkeys(field.part for name, field in FIELDS.items() if name in asked))
 
 
+_OF_OTHERS = frozenset(name for name, field in FIELDS.items() if field.place.split(".")[0] == "otherAdults")
+
+
 def named_parts_of(field_ids: Iterable[str]) -> tuple[Part, ...]:
     """The parts asked about the person named: what belongs to other adults of the household does not count."""
-    return parts_of(name for name in field_ids if name in FIELDS and not _is_of_others(FIELDS[name]))
+    return parts_of(set(field_ids) - _OF_OTHERS)
 
 
 def asks_others(field_ids: Iterable[str]) -> bool:
     """Whether anything of other adults is asked; of them nothing but ``identity/VALUE`` can be."""
-    return any(name in FIELDS and _is_of_others(FIELDS[name]) for name in field_ids)
-
-
-def _is_of_others(field: FieldClass) -> bool:
-    return field.place.split(".")[0] == "otherAdults"
+    return not _OF_OTHERS.isdisjoint(field_ids)
 
 
 def places_of(field_ids: Iterable[str]) -> tuple[tuple[str, Part], ...]:

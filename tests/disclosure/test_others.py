@@ -19,10 +19,9 @@ async def persons(world: World, reply: Reply) -> dict[str, dict[str, Any]]:
     pending = await world.pending(reply.ev)
     facts = json.loads(pending["facts"])
     check_event(pending["event"], pending["kind"], facts, [str(subject) for subject in pending["subjects"]])
-    assert [str(subject) for subject in pending["subjects"]] == sorted(
-        facts["persons"], key=lambda person: (not facts["persons"][person]["named"], UUID(person))
-    )
     found: dict[str, dict[str, Any]] = facts["persons"]
+    named_first = sorted(found, key=lambda person: (not found[person]["named"], UUID(person)))
+    assert [str(subject) for subject in pending["subjects"]] == named_first
     return found
 
 
