@@ -1,107 +1,58 @@
-"""A further run changes nothing, and a pull that is killed and run again ends where an undisturbed one does."""
+"""A further run changes nothing, and a pull that is killed and run again ends where an undisturbed one does.
+
+The moments are drawn anew in every run of the tests; HUB_TEST_SEED repeats the ones that a failure names.
+"""
 
 import asyncio
-import json
 import os
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hub.sandbox.prefecture import Prefecture
-from hub.sandbox.sandbox import Sandbox
-from tests.done.hub_process import HubHome, open_home
+from tests.done.hub_process import EMPTY, HubHome
 from tests.done.outcomes import assert_counts_add_up, assert_nothing_new
-from tests.done.state import State, comparable, differences, state_of, whole_tables
+from tests.done.sandbox_world import AS_OF, PULLED, World
+from tests.done.state import differences, state_of, whole_tables
 
-AS_OF = date(2026, 11, 10)
 KILLED = -9
-
-
-@dataclass
-class World:
-    """A sandbox, a hub, and what one undisturbed pull made of them."""
-
-    sandbox: Sandbox
-    hub: HubHome
-    folder: Path
-    seconds: float = 0.0
-    state: State | None = None
-    seen: Any = None
-
-    @property
-    def pull(self) -> tuple[str, ...]:
-        return ("pull", "--sources", str(self.sandbox.sources_file), "--report", str(self.folder / "report.json"))
-
-    async def pull_to_the_end(self) -> dict[str, Any]:
-        """One undisturbed run; some files of this world are refused, which is exit code 1."""
-        file = self.folder / "report.json"
-        file.unlink(missing_ok=True)
-        ended = await self.hub.run(*self.pull)
-        assert ended.code in {0, 1}, (ended.code, ended.err.decode())
-        assert file.exists(), ended.err.decode()
-        report: dict[str, Any] = json.loads(file.read_bytes())
-        assert {source["status"] for source in report["sources"].values()} <= {"OK", "PARTIAL"}
-        return report
-
-    async def shown(self) -> dict[str, Any]:
-        """What the commands print: records of all people (by any number they ever had), links, quarantine."""
-        numbers = sorted({person.id_number for person in self.sandbox.prefecture.population.people if person.id_number})
-        file = self.folder / "numbers"
-        file.write_text("\n".join(numbers) + "\n")
-        records = await self._lines(
-            "household", "show", "--id-number-file", str(file), "--purpose", "H", "--reason", "comparison", "--json"
-        )
-        quarantined = await self._lines("quarantine", "list", "--json", "--status", "all")
-        for entry in quarantined:
-            del entry["id"], entry["first_seen"], entry["last_seen"]
-        return {
-            "households": comparable(records),
-            "links": await self._lines("links", "list", "--source", "clinic", "--json"),
-            "quarantine": sorted(quarantined, key=lambda entry: json.dumps(entry, sort_keys=True)),
-        }
-
-    async def _lines(self, *arguments: str) -> list[dict[str, Any]]:
-        ended = await self.hub.run(*arguments)
-        assert ended.code == 0, ended.err.decode()
-        return [json.loads(line) for line in ended.out.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """A prefecture of 100 households with all its dirt, pulled once."""
     with tempfile.TemporaryDirectory(prefix="hub-crash-") as folder:
-        yield from _world(Path(folder))
+        made = asyncio.run(World.make(Path(folder)))
+        yield made
+        asyncio.run(made.end())
 
 
-def _world(folder: Path) -> Iterator[World]:
-    async def begin() -> World:
-        sandbox = await Sandbox.start(folder / "sandbox", Prefecture(3, 100, AS_OF))
-        made = World(sandbox, await open_home(folder / "home"), folder)
-        report = await made.pull_to_the_end()
-        made.seconds = report["seconds"]
-        made.state = await state_of(made.hub.database)
-        made.seen = await made.shown()
-        return made
+@pytest.fixture
+def seed() -> int:
+    return int(os.environ.get("HUB_TEST_SEED", random.SystemRandom().randrange(10**6)))
 
-    async def end(made: World) -> None:
-        await made.hub.remove()
-        await made.sandbox.stop()
-        await made.sandbox.social._server.remove()
 
-    made = asyncio.run(begin())
-    yield made
-    asyncio.run(end(made))
+async def _kill_and_finish(world: World, start: str, kills: int, seed: int) -> int:
+    """Kill so many pulls one after the other from a saved state, end with an undisturbed one; returns hits."""
+    rng, hits, left = random.Random(seed), 0, world.report["seconds"]
+    await world.hub.restore(start)
+    for _ in range(kills):
+        ended = await world.hub.run_and_kill(rng.uniform(0.0, left), *world.pull)
+        # Never 3: a pull that was killed must not keep the next one out.
+        assert ended.code in {KILLED, 0, 1}, (seed, ended.code, ended.err.decode())
+        hits += ended.code == KILLED
+        left *= 0.8
+    await world.pull_to_the_end()
+    assert differences(world.state, await state_of(world.hub.database)) == [], f"seed {seed}"
+    return hits
 
 
 async def test_a_second_run_changes_nothing(world: World) -> None:
-    await world.hub.empty()
-    assert_counts_add_up(await world.pull_to_the_end())
+    assert_counts_add_up(world.report)
+    await world.hub.restore(PULLED)
     before = await whole_tables(world.hub.database)
     report = await world.pull_to_the_end()
     assert report["exit_code"] == 0
@@ -109,34 +60,56 @@ async def test_a_second_run_changes_nothing(world: World) -> None:
     assert differences(before, await whole_tables(world.hub.database)) == []
 
 
-async def _killed(world: World, kills: int, seed: int) -> int:
-    """Kill so many pulls one after the other from an empty hub, end with an undisturbed one; returns kills that hit."""
-    rng, hits, left = random.Random(seed), 0, world.seconds
-    await world.hub.empty()
-    for _ in range(kills):
-        ended = await world.hub.run_and_kill(rng.uniform(0.0, left), *world.pull)
-        # The exit code of the pull after a kill must never be 3: a dead pull does not keep the next one out.
-        assert ended.code in {KILLED, 0, 1}, (seed, ended.code, ended.err.decode())
-        hits += ended.code == KILLED
-        left *= 0.8
-    await world.pull_to_the_end()
-    assert differences(world.state or {}, await state_of(world.hub.database)) == [], f"seed {seed}"
-    return hits
-
-
-async def test_killed_at_random_moments_it_ends_the_same(world: World) -> None:
+async def test_killed_at_random_moments_it_ends_the_same(world: World, seed: int) -> None:
     """Everything stored is compared, and everything the commands show."""
-    seed = int(os.environ.get("HUB_TEST_SEED", random.randrange(10**6)))
-    assert await _killed(world, 3, seed) >= 1, f"seed {seed}"
-    assert await world.shown() == world.seen, f"seed {seed}"
+    assert await _kill_and_finish(world, EMPTY, 3, seed) >= 1, f"seed {seed}"
+    assert await world.show(world.hub) == world.shown, f"seed {seed}"
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-async def test_killed_many_times_it_ends_the_same(world: World) -> None:
-    seed = int(os.environ.get("HUB_TEST_SEED", random.randrange(10**6)))
+async def test_killed_many_times_it_ends_the_same(world: World, seed: int) -> None:
     hits = 0
     for number in range(8):
-        hits += await _killed(world, 3, seed + number)
+        hits += await _kill_and_finish(world, EMPTY, 3, seed + number)
     assert hits >= 15, f"seed {seed}"
-    assert await world.shown() == world.seen, f"seed {seed}"
+    assert await world.show(world.hub) == world.shown, f"seed {seed}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_killed_on_the_second_day_it_ends_the_same(tmp_path: Path, seed: int) -> None:
+    """The same for a pull that finds corrections, withdrawals and late rows on top of what is held."""
+    world = await World.make(tmp_path / "second-day", seed=5)
+    try:
+        await world.hub.save("first_day")
+        await world.sandbox.advance(AS_OF + timedelta(days=1))
+        await world.remember()
+        hits = sum([await _kill_and_finish(world, "first_day", 2, seed + number) for number in range(6)])
+        assert hits >= 6, f"seed {seed}"
+        assert await world.show(world.hub) == world.shown, f"seed {seed}"
+    finally:
+        await world.end()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_killed_while_a_fresh_home_is_made_it_ends_the_same(world: World, tmp_path: Path, seed: int) -> None:
+    """From the very first command: while keys, server and schema are made as well."""
+    rng = random.Random(seed)
+    for number in range(3):
+        hub = HubHome(tmp_path / f"fresh-{number}")
+        for _ in range(4):
+            await hub.start_and_kill(rng.uniform(0.3, 6.0), *world.pull)
+        await world.pull_to_the_end(hub)
+        assert await world.show(hub) == world.shown, f"seed {seed}"
+        await hub.remove()
+
+
+def test_the_comparison_names_what_differs() -> None:
+    clean = {"people": Counter(a=1, b=2), "events": Counter(e=1)}
+    assert differences(clean, {"people": Counter(a=1, b=2), "events": Counter(e=1)}) == []
+    assert differences(clean, {"people": Counter(b=1, c=1)}) == [
+        "events: missing: e", "people: missing: a", "people: missing: b", "people: too much: c",
+    ]  # fmt: skip
+    assert differences({}, {"x": Counter("abc")}, most=1) == ["x: too much: a", "x: too much: 2 more"]
