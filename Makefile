@@ -70,6 +70,7 @@ $(READY): requirements/build.txt requirements/hub.txt pyproject.toml | .venv/bin
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(READY) requirements/dev.txt
+$(DEV): $(READY) requirements/dev.txt tests/connectors/foreign_soap/package-lock.json
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/connectors/foreign_soap; fi
 	@touch $@

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Foreign programs of Debian 12 that the tests hold the hub against; the hub itself needs none of them.
-#   postgresql           a server of a foreign version, and one with TLS
-#   pgbouncer            TLS in front of the social security view
+#   postgresql           a server of a foreign version, and the social security view behind TLS
 #   openssh-sftp-server  the clinics' file server
 #   openssl              certificates, and a second opinion on signatures
-#   chromium             the pages in a real browser
+#   nodejs npm           a SOAP server that a foreign library builds from the published WSDL; only where npm is missing
 set -euo pipefail
 
-packages=(postgresql pgbouncer openssh-sftp-server openssl chromium)
+packages=(postgresql openssh-sftp-server openssl)
+command -v npm >/dev/null || packages+=(nodejs npm)
 
 missing=()
 for package in "${packages[@]}"; do

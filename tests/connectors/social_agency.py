@@ -122,14 +122,10 @@ class Bureau:
 
     async def load_samples(self) -> None:
         """The published sample rows (empty cells are null)."""
-        text = (SAMPLES / "social_rows.csv").read_text(encoding="utf-8")
-        for row in csv.DictReader(text.splitlines()):
-            await self.insert(**{column: value or None for column, value in row.items()})
+        await load_samples(self.owner)
 
     async def insert(self, **values: Any) -> None:
-        columns = ", ".join(values)
-        cells = ", ".join("NULL" if v is None else "'" + str(v).replace("'", "''") + "'" for v in values.values())
-        await self.owner.execute(f"INSERT INTO share.ac_insured_copy ({columns}) VALUES ({cells})")
+        await insert(self.owner, **values)
 
     async def fill(self, count: int, changed: datetime, step: timedelta = timedelta(0)) -> None:
         """``count`` sound rows, the n-th changed at ``changed + n * step``."""
@@ -144,6 +140,20 @@ class Bureau:
             changed,
             step,
         )
+
+
+async def load_samples(owner: asyncpg.Connection) -> None:
+    """Put the published sample rows behind the view."""
+    text = (SAMPLES / "social_rows.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        await insert(owner, **{column: value or None for column, value in row.items()})
+
+
+async def insert(owner: asyncpg.Connection, **values: Any) -> None:
+    """Put one row behind the view."""
+    columns = ", ".join(values)
+    cells = ", ".join("NULL" if v is None else "'" + str(v).replace("'", "''") + "'" for v in values.values())
+    await owner.execute(f"INSERT INTO share.ac_insured_copy ({columns}) VALUES ({cells})")
 
 
 @asynccontextmanager

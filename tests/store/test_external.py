@@ -1,11 +1,6 @@
 """An external server: its URL, TLS, version, and a login with no more power than the set-up needs."""
 
 import asyncio
-import getpass
-import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +9,9 @@ import pytest
 from hub.core.errors import SettingsError, StoreError
 from hub.store.database import Database, DbRole, external_database
 from hub.store.migrate import current_revision, newest_revision
-from hub.store.place import SYSTEM_USER
 from hub.store.prepare import StoreOptions, prepare
 from hub.store.server import EmbeddedServer
+from tests.foreign_postgres import debian_postgres
 
 
 @pytest.mark.parametrize(
@@ -107,49 +102,11 @@ async def test_wrong_login_and_missing_database_are_told_apart(
         await prepare(StoreOptions(tmp_path / "home", url.replace("/credit", "/debit")))
 
 
-def _debian_programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not found:
-        pytest.skip("Debian's PostgreSQL is not installed (deploy/debian-packages.sh)")
-    return found[-1].parent
-
-
 @pytest.fixture
 def old_server(tmp_path_factory: pytest.TempPathFactory, unused_tcp_port: int) -> Iterator[tuple[int, Path]]:
     """Debian's PostgreSQL of another version behind TLS: its port, and the certificate of its authority."""
-    programs = _debian_programs()
-    folder = Path(tmp_path_factory.mktemp("old"))
-    user = SYSTEM_USER if getpass.getuser() == "root" else None
-    if user:
-        folder = EmbeddedServer(folder).place.folder / "old"
-        folder.mkdir(mode=0o700)
-        shutil.chown(folder, user, user)
-
-    def call(*command: str | Path) -> None:
-        subprocess.run(
-            [str(part) for part in command], check=True, capture_output=True, cwd=folder, user=user, group=user
-        )
-
-    call(programs / "initdb", "-D", folder / "data", "--auth=trust", "-U", "operator", "--no-sync")
-    subject = ["-subj", "/CN=db.example", "-addext", "subjectAltName=IP:127.0.0.1"]
-    call("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject,
-         "-keyout", folder / "data" / "server.key", "-out", folder / "data" / "server.crt")  # fmt: skip
-    settings = f"ssl = on\nport = {unused_tcp_port}\nunix_socket_directories = ''\nlisten_addresses = '127.0.0.1'\n"
-    (folder / "data" / "postgresql.auto.conf").write_text(settings)
-    process = subprocess.Popen(
-        [programs / "postgres", "-D", folder / "data"], user=user, group=user, cwd=folder, stderr=subprocess.DEVNULL
-    )
-    limit = time.monotonic() + 30
-    while subprocess.run(
-        [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(unused_tcp_port)], check=False
-    ).returncode:
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    yield unused_tcp_port, folder / "data" / "server.crt"
-    process.send_signal(signal.SIGINT)
-    process.wait()
-    if user:
-        shutil.rmtree(folder.parent)
+    with debian_postgres(Path(tmp_path_factory.mktemp("old")), unused_tcp_port) as certificate:
+        yield unused_tcp_port, certificate
 
 
 async def test_a_server_of_another_version_is_refused_over_verified_tls(
