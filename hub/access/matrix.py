@@ -49,5 +49,10 @@ def _words(cell: Cell) -> str:
     return " + ".join(_WORDS[need] for need in Need if need in cell.needs) or "always"
 
 
+def current() -> str:
+    """The matrix of the rules as they stand in the code: the text of docs/ACCESS-MATRIX.csv."""
+    return as_csv(compiled())
+
+
 if __name__ == "__main__":
-    print(as_csv(compiled()), end="")
+    print(current(), end="")

@@ -8,6 +8,9 @@ import typer
 
 FILES = {
     "docs/SETTINGS.md": "hub.settings:as_markdown",
+    "docs/FIELDS.md": "hub.core.fields:as_markdown",
+    "docs/AUDIT-EVENTS.md": "hub.audit.events:as_markdown",
+    "docs/ACCESS-MATRIX.csv": "hub.access.matrix:current",
     "hub/schema/schema.graphql": "hub.schema.schema:sdl",
 }
 """Path in the repository -> ``module:function`` that returns its whole text."""

@@ -399,3 +399,22 @@ def places_of(field_ids: Iterable[str]) -> tuple[tuple[str, Part], ...]:
     """Where in the answer these fields are found, with their parts, in the registry's order."""
     asked = set(field_ids)
     return tuple((field.place, field.part) for name, field in FIELDS.items() if field.place and name in asked)
+
+
+def as_markdown() -> str:
+    """The text of docs/FIELDS.md."""
+    lines = [
+        "# Classified fields",
+        "",
+        "Written by `make generated` from `hub/core/fields.py`; change it there. Who may see a part (category and form)",
+        "for which purpose is decided by the rules in `hub/access/policies`; `ACCESS-MATRIX.csv` shows the outcome.",
+        "",
+        "| field | 中文 | category | form | class | source | meaning |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{name}` | {field.label} | {field.part.category} | {field.part.form} | {field.sensitivity} | {field.source} "
+        f"| {field.meaning} |"
+        for name, field in FIELDS.items()
+    ]
+    return "\n".join(lines) + "\n"
