@@ -406,15 +406,15 @@ def as_markdown() -> str:
     lines = [
         "# Classified fields",
         "",
-        "Written by `make generated` from `hub/core/fields.py`; change it there. Who may see a part (category and form)",
-        "for which purpose is decided by the rules in `hub/access/policies`; `ACCESS-MATRIX.csv` shows the outcome.",
+        "Written by `make generated` from `hub/core/fields.py`; change it there. Who may see a part (category and",
+        "form) for which purpose is decided by the rules in `hub/access/policies`; `ACCESS-MATRIX.csv` shows the outcome.",
         "",
         "| field | 中文 | category | form | class | source | meaning |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| `{name}` | {field.label} | {field.part.category} | {field.part.form} | {field.sensitivity} | {field.source} "
-        f"| {field.meaning} |"
+        f"| `{name}` | {field.label} | {field.part.category} | {field.part.form} | {field.sensitivity} "
+        f"| {field.source} | {field.meaning} |"
         for name, field in FIELDS.items()
     ]
     return "\n".join(lines) + "\n"
