@@ -407,7 +407,7 @@ def as_markdown() -> str:
         "# Classified fields",
         "",
         "Written by `make generated` from `hub/core/fields.py`; change it there. Who may see a part (category and",
-        "form) for which purpose is decided by the rules in `hub/access/policies`; `ACCESS-MATRIX.csv` shows the outcome.",
+        "form) for which purpose is decided by the rules in `hub/access/policies`; `ACCESS-MATRIX.csv` shows it.",
         "",
         "| field | 中文 | category | form | class | source | meaning |",
         "|---|---|---|---|---|---|---|",
