@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -105,6 +105,27 @@ class BatchMaker:
             key_id, cipher = ciphers[part.holder]
             sealed = seal(cipher, part.blob, detail_context(self._origin, seq, draft.event, number))
             batch.details.append((seq, number, key_id, part.subject, part.n, part.root, part.step, sealed))
+
+
+def rehearsal_row(now: datetime) -> dict[str, Any]:
+    """A row of the outbox that never was: what a rehearsal records and takes back."""
+    return {
+        "ev": uuid4(),
+        "queued_at": now,
+        "kind": "admin",
+        "event": "log:sequencer:opened",
+        "organisation": "hub",
+        "actor": "rehearsal",
+        "purpose": None,
+        "decision": "allow",
+        "policy": "rehearsal",
+        "operation": None,
+        "county": None,
+        "subjects": [],
+        "facts": "{}",
+        "sealed": None,
+        "taken": False,
+    }
 
 
 async def write_batch(conn: asyncpg.Connection, batch: Batch, first: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -14,6 +14,9 @@ from hub.audit.sequencer import PENDING_CHANNEL, SIGNED_CHANNEL, Sequencer
 from hub.audit.tree import read_nodes
 from hub.core.errors import AuditError, StoreError
 from hub.store.database import Database, DbRole
+
+READY_SECONDS = 5.0
+"""How long a change waits to know that the log records."""
 
 _SLICE_SECONDS = 1.0
 _RETRY_SECONDS = 0.1
@@ -39,6 +42,7 @@ class Receipts:
         self._listener: asyncpg.Connection | None = None
         self._opening = asyncio.Lock()
         self._signed = asyncio.Event()
+        self._asking: dict[str, asyncio.Future[None]] = {}
 
     async def __aenter__(self) -> "Receipts":
         return self
@@ -78,11 +82,7 @@ class Receipts:
             except (TimeoutError, asyncpg.QueryCanceledError):
                 break
             except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                raise AuditError(
-                    f"the audit log cannot be asked for a receipt ({type(error).__name__}).",
-                    remedy="See `hub doctor`.",
-                    code="AUDIT_UNAVAILABLE",
-                ) from error
+                raise _unreachable(error) from error
             if receipt is not None:
                 return receipt
         raise AuditError(
@@ -90,6 +90,56 @@ class Receipts:
             remedy="Nothing was released; try again. If it persists, see `hub doctor`.",
             code="AUDIT_TIMEOUT",
         )
+
+    async def ready(self, seconds: float = READY_SECONDS) -> None:
+        """Make sure that the log can record at this moment; a change asks before it is made.
+
+        The leader goes through all of a batch but its commit, in this process or in another one. Raises
+        :class:`AuditError` if it cannot, or does not answer in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (remaining := deadline - loop.time()) > 0:
+            sequencer = self._sequencer
+            if sequencer is not None and sequencer.leading:
+                if await sequencer.rehearse(remaining):
+                    return
+            elif sequencer is not None and sequencer.failure is not None:
+                raise sequencer.failure
+            elif await self._asked_elsewhere(min(remaining, _SLICE_SECONDS)):
+                return
+        raise AuditError(
+            "nobody records in the audit log at present.",
+            remedy="Nothing was done; try again. If it persists, see `hub doctor`.",
+            code="AUDIT_TIMEOUT",
+        )
+
+    async def _asked_elsewhere(self, seconds: float) -> bool:
+        """Have the leader, another process, rehearse; whether it said in time that all is well."""
+        loop, payload = asyncio.get_running_loop(), uuid4().hex
+        until = loop.time() + seconds
+        told = self._asking[payload] = loop.create_future()
+        try:
+            await self._listen()
+            async with self._connection(until) as conn:
+                await conn.execute("SELECT pg_notify($1, $2)", PENDING_CHANNEL, payload)
+            async with asyncio.timeout_at(until):
+                await told
+        except (TimeoutError, asyncpg.QueryCanceledError):
+            return False
+        except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise _unreachable(error) from error
+        finally:
+            del self._asking[payload]
+        return True
+
+    def _heard(self, payload: str) -> None:
+        """A head was signed (its size), or a rehearsal went well (what asked for it)."""
+        told = self._asking.get(payload)
+        if told is None:
+            self._signed.set()
+        elif not told.done():
+            told.set_result(None)
 
     async def _from_database(self, ev: UUID, deadline: float) -> Receipt | None:
         """Look once; if nothing is there, wake the leader, wait a moment, and look again."""
@@ -122,8 +172,16 @@ class Receipts:
         async with self._opening:
             if self._listener is None or self._listener.is_closed():
                 listener = await self._database.connect(self._role)
-                await listener.add_listener(SIGNED_CHANNEL, lambda *_: self._signed.set())
+                await listener.add_listener(SIGNED_CHANNEL, lambda _, __, ___, payload: self._heard(str(payload)))
                 self._listener = listener
+
+
+def _unreachable(error: Exception) -> AuditError:
+    return AuditError(
+        f"the audit log cannot be asked ({type(error).__name__}).",
+        remedy="See `hub doctor`.",
+        code="AUDIT_UNAVAILABLE",
+    )
 
 
 async def find_receipt(conn: asyncpg.Connection, ev: UUID) -> Receipt | None:

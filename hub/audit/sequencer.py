@@ -12,9 +12,10 @@ Never sign what is not durable, never two roots for one size, never a receipt be
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
@@ -23,7 +24,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.audit.batch import BatchMaker, write_batch
+from hub.audit.batch import BatchMaker, rehearsal_row, write_batch
 from hub.audit.edge import Edge, check_extends, open_log, take_edge
 from hub.audit.guard import DISK, Guard
 from hub.audit.note import Checkpoint, Signer
@@ -38,10 +39,10 @@ DEFAULT_ORIGIN = "credit-hub.example/audit"
 """The log's name in checkpoints, unless the installation sets its own."""
 
 PENDING_CHANNEL = "audit_pending"
-"""Notified by a process that waits for a receipt and does not lead."""
+"""Notified by a process that waits for a receipt and does not lead. A payload asks for a rehearsal: 32 hex digits."""
 
 SIGNED_CHANNEL = "audit_signed"
-"""Notified by the leader after each signed head; the payload is its size."""
+"""Notified by the leader after each signed head; the payload is its size, or the payload that asked for a rehearsal."""
 
 BATCH_LIMIT = 500
 """The most entries in one batch."""
@@ -49,6 +50,8 @@ BATCH_LIMIT = 500
 _LEADER_LOCK = 0x0A0D17
 _POLL_SECONDS = 0.25
 _REMEMBERED = 10_000
+_ASKED = re.compile(r"[0-9a-f]{32}")
+_ASKED_MAX = 1000
 _SESSION = (
     "SET synchronous_commit = on; SET lock_timeout = '3s'; SET statement_timeout = '30s';"
     " SET idle_in_transaction_session_timeout = '60s'"
@@ -94,6 +97,8 @@ class Sequencer:
         self._stopping = False
         self._waiting: dict[UUID, asyncio.Future[Receipt | None]] = {}
         self._recent: OrderedDict[UUID, tuple[SignedBatch, int]] = OrderedDict()
+        self._rehearsals: set[asyncio.Future[bool]] = set()
+        self._asked: list[str] = []
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="audit-guard")
         self._clock_zero: tuple[int, float] | None = None
         self._publishing: asyncio.Task[None] | None = None
@@ -169,6 +174,22 @@ class Sequencer:
             if self._waiting.get(event) is future:
                 del self._waiting[event]
 
+    async def rehearse(self, seconds: float) -> bool:
+        """Whether this process could record at this moment: it goes through all of a batch, of which nothing stays.
+
+        ``False`` if it does not lead, or not in time. Raises :class:`AuditError` if it cannot record.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        self._rehearsals.add(future)
+        self._wake.set()
+        timer = loop.call_later(seconds, _settle, [future], False)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            self._rehearsals.discard(future)
+
     # Leading ------------------------------------------------------------------------------------------------------
 
     async def _lead_once(self) -> None:
@@ -185,7 +206,7 @@ class Sequencer:
             await publisher.execute("SET synchronous_commit = off; SET lock_timeout = '3s'")
             signer = Signer(self._origin, self._keys.signing_key("audit-log"))
             edge = await self._begin(conn, publisher, signer)
-            await publisher.add_listener(PENDING_CHANNEL, lambda *_: self._wake.set())
+            await publisher.add_listener(PENDING_CHANNEL, lambda _, __, ___, payload: self._called(str(payload)))
             self.failure = None
             self._set_leading(True)
             await self._serve(conn, publisher, signer, edge)
@@ -214,7 +235,14 @@ class Sequencer:
         maker = BatchMaker(self._keys, self._origin)
         while not self._stopping:
             self._wake.clear()
+            rehearsals, asked, self._asked = list(self._rehearsals), self._asked, []
             made = await self._batch(conn, publisher, signer, edge, maker)
+            if rehearsals or asked:
+                if not made:  # a batch that went well proves more than a rehearsal
+                    await self._rehearse(conn, signer, edge, maker)
+                _settle(rehearsals, True)
+                for payload in asked:
+                    await conn.execute("SELECT pg_notify($1, $2)", SIGNED_CHANNEL, payload)
             if made < BATCH_LIMIT and not self._wake.is_set():
                 await self._idle(conn)
         if self._publishing is not None:
@@ -272,6 +300,22 @@ class Sequencer:
         self._publishing = asyncio.create_task(_publish(publisher, edge.frontier.size, edge.root, note))
         return len(rows)
 
+    async def _rehearse(self, conn: asyncpg.Connection, signer: Signer, edge: Edge, maker: BatchMaker) -> None:
+        """All of a batch of one entry but its commit; the head is signed and guarded again, with the same bytes."""
+        if self._publishing is not None:
+            await self._publishing
+        await conn.execute("BEGIN")
+        batch = await maker.make(conn, [rehearsal_row(self._clock())], edge, self._instant(edge.t_last))
+        await write_batch(conn, batch, edge.frontier.size)
+        await conn.execute("ROLLBACK")
+        await self._write_guard(self._sign(signer, edge))
+
+    def _called(self, payload: str) -> None:
+        """Another process waits: for a receipt, or to know whether the log records."""
+        if _ASKED.fullmatch(payload) and len(self._asked) < _ASKED_MAX:
+            self._asked.append(payload)
+        self._wake.set()
+
     def _sign(self, signer: Signer, edge: Edge) -> str:
         return signer.sign(Checkpoint(self._origin, edge.frontier.size, edge.root).text())
 
@@ -313,6 +357,7 @@ class Sequencer:
             if not future.done():
                 future.set_result(None)
         self._waiting.clear()
+        _settle(self._rehearsals, False)
 
     def _fail(self, error: AuditError) -> None:
         self.failure = error
@@ -320,12 +365,21 @@ class Sequencer:
             if not future.done():
                 future.set_exception(error)
         self._waiting.clear()
+        for rehearsal in self._rehearsals:
+            if not rehearsal.done():
+                rehearsal.set_exception(error)
         self._changed.set()
 
 
 def _give_up(future: "asyncio.Future[Receipt | None]") -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _settle(futures: "Iterable[asyncio.Future[bool]]", result: bool) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(result)
 
 
 def _as_audit_error(error: Exception) -> AuditError:

@@ -39,7 +39,17 @@ class ConsentDesk:
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[asyncpg.Connection]:
-        """One transaction: the change and its audit entry, or neither. Raises :class:`StoreError`."""
+        """One transaction: the change and its audit entry, or neither; it is committed only if the log can record.
+
+        Raises :class:`AuditError` or :class:`StoreError`; then nothing was changed.
+        """
+        async with self.recording() as conn:
+            yield conn
+            await self.receipts.ready()
+
+    @asynccontextmanager
+    async def recording(self) -> AsyncIterator[asyncpg.Connection]:
+        """One transaction for the entry of a reading, which shows nothing before the entry is signed."""
         try:
             async with self.pool.acquire() as conn, conn.transaction():
                 await conn.execute("SET LOCAL lock_timeout = '5s'")
@@ -47,8 +57,8 @@ class ConsentDesk:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             busy = getattr(error, "sqlstate", None) in {"55P03", "40P01"}
             raise StoreError(
-                f"The change of consent was not stored ({type(error).__name__}).",
-                remedy="Nothing was changed; try again in a moment.",
+                f"The database did not take the change or its record ({type(error).__name__}).",
+                remedy="Nothing was changed or shown; try again in a moment.",
                 code="BUSY" if busy else "STORE",
             ) from error
 

@@ -30,6 +30,7 @@ async def export(
 
     ``write`` is called only after the audit log has signed for the disclosure. Raises :class:`AuditError` otherwise.
     """
+    await receipts.ready()
     connection = await database.connect(DbRole.INGEST)
     event = uuid7()
     try:

@@ -40,6 +40,7 @@ async def open_account(conn: asyncpg.Connection, receipts: Receipts, account: Ac
         raise InputError("a resident's account must name the person it belongs to.", code="REGISTRATION")
     ev = uuid7()
     async with conn.transaction():
+        await conn.execute("SET LOCAL lock_timeout = '5s'")
         if await conn.fetchval("SELECT true FROM access.client WHERE client_id = $1", account.account_id):
             raise InputError("this id belongs to an organisation's system.", code="REGISTRATION")
         await conn.execute(
@@ -68,4 +69,5 @@ async def open_account(conn: asyncpg.Connection, receipts: Receipts, account: Ac
                 facts={"account": account.account_id, "role": account.role.value, "status": "ACTIVE"},
             ),
         )
+        await receipts.ready()
     return await receipts.wait(ev, _RECEIPT_SECONDS)

@@ -2,7 +2,8 @@
 
 The paragraph this implements is docs/CONTRACTS.md 1.2-1.5 and 2.2-2.4. Every step of a source is one transaction:
 rows, counts, watermark and audit entry move together or not at all. A run that is killed at any moment leaves committed
-steps; the next run goes on from them to the same end state.
+steps; the next run goes on from them to the same end state. While the audit log cannot record, nothing is stored: the
+run begins when the log has shown that it can, and every step waits until the one before it is signed.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from hub.audit.outbox import PendingEntry, append
 from hub.audit.receipts import Receipts
 from hub.connectors.port import Connector
 from hub.core.clock import Clock, iso
-from hub.core.errors import HubError, SourceError
+from hub.core.errors import AuditError, HubError, SourceError
 from hub.core.ids import uuid7
 from hub.core.names import SourceStatus
 from hub.core.rows import Step
@@ -39,7 +40,7 @@ _LOCK = 0x48_55_42_01
 """Advisory lock number of `hub pull`: only one run at a time."""
 
 _RECEIPT_SECONDS = 300.0
-"""How long the run waits for the log to sign its last entry, and with it all earlier ones."""
+"""How long a step waits for the log to sign the one before, and the run for its last entry."""
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ class Run:
 
     database: Database
     keys: KeyService
+    receipts: Receipts
     clock: Clock
     progress: Progress
     run_id: UUID = field(default_factory=uuid7)
@@ -114,11 +116,13 @@ async def pull(
     Raises :class:`PullRunningError` if another run is under way, :class:`AuditError` if the log did not record what
     was done. A source that fails does not disturb the others.
     """
-    run = Run(database, keys, clock, progress)
+    run = Run(database, keys, receipts, clock, progress)
     async with _only_run(database) as connection:
+        await receipts.ready()
         started_at, began = clock(), time.monotonic()
         await connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", run.run_id, started_at)
-        await asyncio.gather(*(_pull_source(run, source) for source in sources))
+        await _pull_all(run, sources)
+        await receipts.ready()
         settled = await settle(connection, keys, run.run_id, clock())
         await receipts.wait(settled.event, _RECEIPT_SECONDS)
         return await _report(connection, run, sources, settled.released, started_at, time.monotonic() - began)
@@ -135,6 +139,17 @@ async def _only_run(database: Database) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+async def _pull_all(run: Run, sources: Sequence[SourceToPull]) -> None:
+    """All sources side by side. What ends the run (the log or the database fails) ends all of them."""
+    pulls = [asyncio.create_task(_pull_source(run, source)) for source in sources]
+    try:
+        await asyncio.gather(*pulls)
+    finally:
+        for each in pulls:
+            each.cancel()
+        await asyncio.gather(*pulls, return_exceptions=True)
 
 
 async def _pull_source(run: Run, source: SourceToPull) -> None:
@@ -199,15 +214,20 @@ async def _read(
     """Read the source to its end; whatever was read before an error stays committed."""
     in_run = SourceInRun(source.name, source.kind, source.agreement_no, run.run_id)
     rows, steps, refused = 0, 0, False
+    before: UUID | None = None
     try:
         async with aclosing(
             source.connector.pull(watermark, LedgerMemory(connection, source.name), run.clock)
         ) as stream:
             async for step in stream:
                 steps += 1
-                await _commit_step(connection, run, in_run, steps, step)
+                if before is not None:
+                    await run.receipts.wait(before, _RECEIPT_SECONDS)
+                before = await _commit_step(connection, run, in_run, steps, step)
                 rows, refused = rows + len(step.rows), refused or step.refused is not None
                 run.progress(source.name, rows)
+    except AuditError:
+        raise
     except HubError as error:
         return SourceStatus.FAILED, error
     except (asyncpg.PostgresConnectionError, asyncpg.InsufficientResourcesError):
@@ -224,11 +244,17 @@ async def _read(
     return (SourceStatus.PARTIAL if refused else SourceStatus.OK), None
 
 
-async def _commit_step(connection: asyncpg.Connection, run: Run, source: SourceInRun, number: int, step: Step) -> None:
+async def _commit_step(
+    connection: asyncpg.Connection, run: Run, source: SourceInRun, number: int, step: Step
+) -> UUID | None:
+    """Store one step; gives its audit event, ``None`` where there was nothing new."""
     async with connection.transaction():
         judgement = await merge_step(connection, run.keys, source, step, run.clock())
-        if judgement.new or step.file is not None or step.refused is not None:
-            await append(connection, _step_entry(source, number, step, judgement))
+        if not judgement.new and step.file is None and step.refused is None:
+            return None
+        entry = _step_entry(source, number, step, judgement)
+        await append(connection, entry)
+    return entry.ev
 
 
 def _step_entry(source: SourceInRun, number: int, step: Step, judgement: Judgement) -> PendingEntry:

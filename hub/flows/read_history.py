@@ -37,7 +37,7 @@ async def read_history(
     person, :class:`~hub.core.errors.AuditError` if the list has a gap or the reading cannot be recorded.
     """
     ev = uuid7()
-    async with desk.change() as conn:
+    async with desk.recording() as conn:
         state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
         if state is None or state["found_role"] != Role.RESIDENT or state["person_id"] is None:
             raise RefusedError("Only a resident has a list of accesses.", code="NOT_ALLOWED")

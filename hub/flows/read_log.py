@@ -74,7 +74,7 @@ async def read_log(
     ``auditor`` is a pool as ``hub_auditor``. Raises :class:`RefusedError` for other roles than :data:`READERS`.
     """
     ev = uuid7()
-    async with desk.change() as conn:
+    async with desk.recording() as conn:
         state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
         if state is None or state["found_role"] not in READERS:
             raise RefusedError("Only regulators and auditors read the log.", code="NOT_ALLOWED")

@@ -29,6 +29,7 @@ async def register_client(
     """
     ev = uuid7()
     async with conn.transaction():
+        await conn.execute("SET LOCAL lock_timeout = '5s'")
         if organisation is not None:
             await save_organisation(conn, organisation)
         await save_client(conn, client)
@@ -50,4 +51,5 @@ async def register_client(
                 },
             ),
         )
+        await receipts.ready()
     return await receipts.wait(ev, _RECEIPT_SECONDS)

@@ -87,6 +87,7 @@ async def show_households(
     of it. Raises :class:`InputError` for a wrong purpose or a missing reason, :class:`AuditError` without a receipt.
     """
     query.check()
+    await receipts.ready()
     lines: list[str] = []
     events: list[UUID] = []
     connection = await database.connect(DbRole.INGEST)
