@@ -39,6 +39,9 @@ from hub.store.keys import KeyService
 _LOCK = 0x48_55_42_01
 """Advisory lock number of `hub pull`: only one run at a time."""
 
+_LOCK_SECONDS = 3.0
+"""How long a run waits for the lock: longer than the server takes to notice that its holder was killed."""
+
 _RECEIPT_SECONDS = 300.0
 """How long a step waits for the log to sign the one before, and the run for its last entry."""
 
@@ -132,10 +135,15 @@ async def pull(
 async def _only_run(database: Database) -> AsyncIterator[asyncpg.Connection]:
     connection = await database.connect(DbRole.INGEST)
     try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-            raise PullRunningError(
-                "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."
-            )
+        # If this process is killed amid a long statement, the server gives the lock back within a second.
+        await connection.execute("SET client_connection_check_interval = '1s'")
+        limit = time.monotonic() + _LOCK_SECONDS
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            if time.monotonic() > limit:
+                raise PullRunningError(
+                    "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."
+                )
+            await asyncio.sleep(0.1)
         yield connection
     finally:
         await connection.close()

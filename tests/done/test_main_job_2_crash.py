@@ -6,6 +6,7 @@ The moments are drawn anew in every run of the tests; HUB_TEST_SEED repeats the 
 import asyncio
 import os
 import random
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -104,6 +105,38 @@ async def test_killed_while_a_fresh_home_is_made_it_ends_the_same(world: World, 
         await world.pull_to_the_end(hub)
         assert await world.show(hub) == world.shown, f"seed {seed}"
         await hub.remove()
+
+
+_HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from hub.flows.pull import _only_run
+from tests.done.hub_process import HubHome
+
+async def hold():
+    async with _only_run(HubHome(Path(sys.argv[1])).database) as connection:
+        print("held", flush=True)
+        await connection.execute("SELECT pg_sleep(60)")
+
+asyncio.run(hold())
+"""
+
+
+async def test_only_a_living_pull_keeps_another_one_out(world: World) -> None:
+    """Exit code 3 while a run lives; one killed amid a long statement of the database is out of the way at once."""
+    await world.hub.restore(PULLED)
+    before = await whole_tables(world.hub.database)
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", _HOLDER, str(world.hub.home), stdout=pipe)
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    ended = await world.hub.run(*world.pull)
+    assert ended.code == 3
+    assert b"another `hub pull` is running" in ended.err
+    assert differences(before, await whole_tables(world.hub.database)) == []
+    holder.kill()
+    await holder.wait()
+    assert_nothing_new(await world.pull_to_the_end())
 
 
 def test_the_comparison_names_what_differs() -> None:
