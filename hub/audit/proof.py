@@ -79,7 +79,7 @@ class Receipt:
             proof = tuple(decode_base64(line) for line in lines[3:])
             parse_checkpoint(note[: note.rfind("\n\n") + 1])
         except NoteError as error:
-            raise ProofError(f"the receipt cannot be read: {error}") from None
+            raise ProofError(str(error)) from None
         if len(proof) > _MAX_HASHES or any(len(value) != HASH_BYTES for value in proof):
             raise ProofError("the receipt's proof does not consist of hashes")
         return cls(entry, int(index), proof, note)

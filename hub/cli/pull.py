@@ -99,6 +99,6 @@ def print_table(result: dict[str, Any]) -> None:
     console.print(table)
     for name, entry in result["sources"].items():
         if entry["error"]:
-            console.print(f"{name}: {entry['error']}", markup=False)
+            console.print(f"{name}: {entry['error']}", markup=False, soft_wrap=True)
         for refused in entry["files"]["refused"]:
-            console.print(f"{name}: file {refused['name']} refused: {refused['reason']}", markup=False)
+            console.print(f"{name}: file {refused['name']} refused: {refused['reason']}", markup=False, soft_wrap=True)
