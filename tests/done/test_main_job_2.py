@@ -100,7 +100,8 @@ async def _forget(hub: HubUnderTest) -> None:
     connection = await hub.database.connect(DbRole.OWNER)
     try:
         tables = await connection.fetch(
-            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('ingest', 'record')"
+            """SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+               WHERE schemaname IN ('ingest', 'record')"""
         )
         await connection.execute("TRUNCATE " + ", ".join(record["name"] for record in tables))
     finally:

@@ -4,7 +4,7 @@ from datetime import date
 from itertools import permutations
 
 from hub.core.names import QuarantineReason
-from hub.core.rows import FileRead, Guarantor, RowKind
+from hub.core.rows import CheckedRow, FileRead, Guarantor, RowKind
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.rows import OTHER_PERSON, a_bad_row, a_consent, a_row, a_tombstone
 
@@ -143,7 +143,8 @@ async def test_the_item_of_an_older_day_is_current_again_after_a_withdrawal(clin
     ranges = await clinic_ledger.connection.fetch(
         "SELECT version FROM record.observation WHERE recorded_from < recorded_to ORDER BY recorded_from"
     )
-    assert [record["version"] for record in ranges] == [str(_version(17, 1)), str(_version(18, 1)), str(_version(17, 1))]
+    versions = [_version(17, 1), _version(18, 1), _version(17, 1)]
+    assert [record["version"] for record in ranges] == [str(version) for version in versions]
 
 
 _FILE = FileRead("CREDIT_1.jsonl.gz", date(2026, 10, 19))
@@ -180,7 +181,7 @@ async def test_a_consent_taken_back_by_its_bank_admits_nothing_even_if_an_older_
     assert await bank_ledger.open_quarantine() == {"loan": "CONSENT_INVALID"}
 
 
-def a_tombstone_of_consent(consent_id: str, version: int):  # noqa: ANN201
+def a_tombstone_of_consent(consent_id: str, version: int) -> CheckedRow:
     return a_consent(consent_id, version, tombstone=True, id_number=None)
 
 
