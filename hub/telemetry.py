@@ -107,6 +107,6 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These libraries log addresses and headers at INFO.
-    for noisy in ("httpx", "httpcore", "asyncssh", "zeep", "urllib3", "alembic"):
+    # These libraries log addresses and headers at INFO, or tokens at DEBUG.
+    for noisy in ("authlib", "httpx", "httpcore", "asyncssh", "zeep", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

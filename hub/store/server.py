@@ -294,6 +294,9 @@ class EmbeddedServer:
             "log_timezone": "'Asia/Shanghai'",
             "lc_messages": "'C'",
             # No value of a statement may reach the log: neither the statement nor the DETAIL line that quotes a row.
+            # Even the message of a statement's error can quote one (`invalid input syntax for type numeric: "..."`);
+            # it goes to the program that sent the statement and nowhere else. The server's own messages are kept.
+            "log_min_messages": "log",
             "log_min_error_statement": "panic",
             "log_error_verbosity": "terse",
             "log_parameter_max_length": "0",
