@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import orjson
 
+from hub.consent.terms import CAPS
 from hub.core.clock import iso
 from hub.core.disclosure import Disclosure, Part, Section
 from hub.core.fields import (
@@ -78,16 +79,8 @@ _SECTIONS = (
     "adverse",
     "conflicts",
 )
-_ASKABLE = frozenset({WithheldReason.NO_BASIS, WithheldReason.CATEGORY_NOT_IN_BASIS, WithheldReason.PURPOSE_MISMATCH})
-_CONSENT_PURPOSES = frozenset(
-    {
-        Purpose.LOAN_APPLICATION,
-        Purpose.CARD_APPLICATION,
-        Purpose.GUARANTOR_REVIEW,
-        Purpose.ENTERPRISE_PRINCIPAL_REVIEW,
-        Purpose.BENEFIT_ELIGIBILITY,
-    }
-)
+_ASKABLE = frozenset({WithheldReason.NO_BASIS, WithheldReason.CATEGORY_NOT_IN_BASIS})
+"""Reasons that a consent for the purpose asked under could lift; a purpose that does not fit it could not."""
 """Purposes for which a person's consent is the basis (credit reporting regulation art. 18)."""
 
 
@@ -155,7 +148,7 @@ class _Answer:
                 "category": part.category.value,
                 "form": part.form,
                 "reason": reason,
-                "canAskConsent": reason in _ASKABLE and self._purpose in _CONSENT_PURPOSES,
+                "canAskConsent": reason in _ASKABLE and self._purpose in CAPS,
             }
             for place, part in self._places
             if (reason := self._withheld.get(part)) is not None
