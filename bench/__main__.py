@@ -1,0 +1,75 @@
+"""``python -m bench``: measure, print a table, write JSON. Exit code 0 if everything could be measured."""
+
+import asyncio
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import Any
+
+from bench import report
+from bench.ingest import Ingest
+from bench.options import Options, read_options
+from bench.queries import Queries
+from bench.rounds import Variant, take_rounds
+from bench.sizes import disk, postmaster
+from bench.stage import open_stage
+from bench.watch import ForeignLoad
+
+
+def _tell(sentence: str) -> None:
+    print(f"bench: {sentence}", file=sys.stderr, flush=True)
+
+
+async def measure(options: Options) -> dict[str, Any]:
+    """Do the whole run."""
+    began = time.monotonic()
+    load = ForeignLoad()
+    async with open_stage(options, _tell) as stage, AsyncExitStack() as stack:
+        load.own(postmaster(stage.server))
+        ingest = Ingest(stage)
+        await ingest.load()
+        writing = [
+            Variant("merge of checked rows", "rows/s", ingest.merge, "set-merge, judged, sealed, indexed"),
+            Variant("merge of rows seen before", "rows/s", ingest.merge_again),
+            Variant("COPY of the observations, logged", "rows/s", lambda: ingest.copy("")),
+            Variant("COPY of the observations, unlogged", "rows/s", lambda: ingest.copy("UNLOGGED")),
+        ]
+        _tell("measuring the write path")
+        await take_rounds(writing, options.rounds, load, _tell)
+        stored = await disk(stage)
+        queries = await stack.enter_async_context(Queries.open(stage, options))
+        _tell("measuring the queries")
+        reading = queries.variants()
+        await queries.warm_up(reading)
+        await take_rounds(reading, options.rounds, load, _tell)
+        facts = await queries.facts()
+    seconds = stage.report["seconds"]
+    per_household = {
+        name: round(size / stored["households"])
+        for name, size in stored.items()
+        if name not in ("households", "people", "section_rows")
+    }
+    facts = {
+        "households / people / rows delivered": f"{stored['households']} / {stored['people']} / {stage.rows}",
+        "whole pull, rows/s (paced by the agencies' limits)": round(stage.rows / seconds),
+        "whole pull, seconds": seconds,
+        "bytes on disk per household before the queries": per_household,
+        **facts,
+    }
+    results = {variant.name: variant.summary() for variant in (*reading, *writing)}
+    return report.assemble(asdict(options), results, facts, time.monotonic() - began)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    options = read_options()
+    result = asyncio.run(measure(options))
+    report.write(options.results, result)
+    report.show(result)
+    print(f"JSON: {options.results}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What a run measures and for how long; each is an environment variable, so that a test can make it tiny."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Sizes and times of a run."""
+
+    households: int = 2000
+    """Households of the sandbox prefecture (HUB_BENCH_HOUSEHOLDS)."""
+    borrowers: int = 500
+    """Borrowers who consent and are asked about (HUB_BENCH_BORROWERS)."""
+    rounds: int = 5
+    """Rounds; each takes one sample of every variant (HUB_BENCH_ROUNDS)."""
+    seconds: float = 2.0
+    """Length of one sample (HUB_BENCH_SECONDS)."""
+    seed: int = 1
+    """Seed of the prefecture (HUB_BENCH_SEED)."""
+    results: Path = RESULTS / "latest.json"
+    """Where the figures are written (HUB_BENCH_RESULTS)."""
+
+
+def read_options(environment: Mapping[str, str] | None = None) -> Options:
+    """The options of this run. Raises :class:`ValueError` for text that cannot be read."""
+    given = os.environ if environment is None else environment
+    values = {}
+    for field in fields(Options):
+        text = given.get(f"HUB_BENCH_{field.name.upper()}")
+        if text:
+            values[field.name] = type(field.default)(text)
+    return Options(**values)
