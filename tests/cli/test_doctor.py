@@ -3,7 +3,9 @@
 import socket
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -73,6 +75,43 @@ async def test_damaged_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     url = f"postgresql://hub:hub@127.0.0.1:{unused_tcp_port}/hub"
     found = await _findings(monkeypatch, HUB_HOME=tmp_path, HUB_DATABASE_URL=url)
     assert "does not hold 32 bytes" in found["keys"].message
+
+
+class _Readiness(BaseHTTPRequestHandler):
+    """Answers as whoever listens on the hub's port would."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(self.body if self.path == "/readyz" else b"")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize(
+    ("body", "good", "says"),
+    [
+        (b'{"status": "ready", "problems": []}', True, "a hub is serving"),
+        (b'{"status": "not ready", "problems": ["AUDIT_DISK"]}', False, "cannot answer (AUDIT_DISK)"),
+        (b'{"state": "fine"}', False, "another program"),
+        (b"<html>", False, "another program"),
+    ],
+)
+def test_who_listens_on_the_port_is_asked(monkeypatch: pytest.MonkeyPatch, body: bytes, good: bool, says: str) -> None:
+    monkeypatch.setattr(_Readiness, "body", body)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Readiness) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            finding = check_port("127.0.0.1", server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
+    assert finding.good is good
+    assert says in finding.message
 
 
 def test_a_port_in_use_and_a_foreign_address() -> None:
