@@ -25,7 +25,7 @@ serve: $(READY) ## serve the API
 ##@ Develop
 
 test: $(DEV) ## the quick tests
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(DEV) ## the tests that take longer
 	$(BIN)/python -m pytest -m long
