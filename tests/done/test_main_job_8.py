@@ -33,7 +33,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory) -
         demo.wait_until_serving(120)
         ran = folder / "ran"
         ran.mkdir()
-        found = run_all(BLOCKS, ran, demo.environment, seconds=180)
+        found = run_all(BLOCKS, ran, demo.environment, seconds=240)
         assert demo.stop() == 0, "the demo ends cleanly on Ctrl-C"
         yield found
     finally:
@@ -45,7 +45,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory) -
 
 
 @pytest.mark.long
-@pytest.mark.timeout(330)
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("number", range(len(BLOCKS)), ids=lambda number: f"line_{BLOCKS[number].line}")
 def test_commands_of_the_readme_do_what_it_says(results: list[Ran], number: int) -> None:
     block, ran = BLOCKS[number], results[number]
