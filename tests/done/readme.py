@@ -164,6 +164,7 @@ class DemoRunning:
             assert self.process.poll() is None, f"the demo ended: {self.err.read_text('utf-8')[-2000:]}"
             assert time.monotonic() < deadline, f"the demo is not done: {self.out.read_text('utf-8')[-2000:]}"
             time.sleep(0.1)
+        assert "not as told" not in self.out.read_text("utf-8"), self.out.read_text("utf-8")
 
     def stop(self) -> int:
         """As Ctrl-C does; the exit code."""
