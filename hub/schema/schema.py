@@ -16,6 +16,7 @@ from hub.schema.context import OperationContext
 from hub.schema.errors import log_errors
 from hub.schema.limits import RULES, TOKENS_MAX
 from hub.schema.mutation import Mutation
+from hub.schema.plan import PlannedExecutor
 from hub.schema.query import Query
 from hub.schema.selection import operation_of
 from hub.schema.types.scalars import SCALARS, resolve_plain
@@ -97,6 +98,7 @@ def build_schema() -> HubSchema:
     return HubSchema(
         query=Query,
         mutation=Mutation,
+        execution_context_class=PlannedExecutor,
         config=StrawberryConfig(
             default_resolver=resolve_plain, disable_field_suggestions=True, scalar_map=SCALARS, relay_max_results=100
         ),
