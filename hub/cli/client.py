@@ -1,6 +1,5 @@
 """``hub client``: the systems of banks and other organisations that may ask."""
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +8,7 @@ import typer
 
 from hub.access.clients import Client, Organisation
 from hub.auth.jwks import read_jwks
-from hub.cli.session import open_database, read_settings, run
+from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
 from hub.flows.receipts import receipt_desk
@@ -51,7 +50,7 @@ def register_command(
         try:
             async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
                 receipt = await register_client(
-                    connection, receipts, client, operator=getpass.getuser(), organisation=owner
+                    connection, receipts, client, operator=operator_name(), organisation=owner
                 )
         finally:
             await connection.close()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.session import open_database, read_settings, run
+from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import system_clock
 from hub.sandbox.cast import SYSTEMS
 from hub.sandbox.prefecture import Prefecture, yesterday
@@ -71,7 +71,8 @@ def token(
         if chosen in SYSTEMS:
             return await system_token(settings, cast, chosen)
         database = await open_database(settings)
-        return await person_token(settings, database, FileKeys(settings.keys_folder), chosen, lifetime)
+        keys = FileKeys(settings.keys_folder)
+        return await person_token(settings, database, keys, chosen, lifetime, operator=operator_name())
 
     print(run(work()))
 

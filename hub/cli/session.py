@@ -1,6 +1,8 @@
 """What every command does alike: read the settings, set up the log, reach the database, run a coroutine."""
 
 import asyncio
+import os
+import pwd
 import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -34,3 +36,11 @@ def tell(sentence: str) -> None:
     """Say what takes long, on standard error and only to a person at a terminal."""
     if sys.stderr.isatty():
         print(sentence, file=sys.stderr)
+
+
+def operator_name() -> str:
+    """Who runs this command, for the sealed part of the log: the system's account, or its number if it has no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid-{os.geteuid()}"

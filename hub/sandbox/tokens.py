@@ -4,7 +4,6 @@ A system's token comes over the wire, as a bank gets its own: a signed assertion
 token is issued in this process with the hub's key, and recorded before it leaves.
 """
 
-import getpass
 from datetime import timedelta
 
 import httpx
@@ -77,10 +76,13 @@ async def system_token(settings: Settings, cast: Cast, client_id: str) -> str:
             ) from None
 
 
-async def person_token(settings: Settings, database: Database, keys: KeyService, name: str, lifetime: timedelta) -> str:
+async def person_token(
+    settings: Settings, database: Database, keys: KeyService, name: str, lifetime: timedelta, *, operator: str
+) -> str:
     """A token of one of the sandbox's people, recorded in the audit log before it is returned.
 
-    Raises :class:`InputError` if the account is not open here, :class:`AuditError` if the issue cannot be recorded.
+    ``operator`` names who asked, for the sealed part of the log. Raises :class:`InputError` if the account is not open
+    here, :class:`AuditError` if the issue cannot be recorded.
     """
     issuer = token_issuer(settings, keys)
     account = account_id(name)
@@ -92,7 +94,7 @@ async def person_token(settings: Settings, database: Database, keys: KeyService,
                 receipts,
                 account,
                 lambda: issuer.issue_for_account(account, lifetime),
-                operator=getpass.getuser(),
+                operator=operator,
             )
         finally:
             await connection.close()

@@ -58,7 +58,7 @@ async def test_a_resident_s_token_is_good_recorded_and_in_his_own_list(
 ) -> None:
     person: UUID = uuid4()
     await _open(database, keys, settings.home, Account("sandbox-borrower", Role.RESIDENT, person_id=person))
-    token = await person_token(settings, database, keys, "borrower", timedelta(minutes=5))
+    token = await person_token(settings, database, keys, "borrower", timedelta(minutes=5), operator="tests")
     claims = TokenVerifier.of(token_issuer(settings, keys)).verify(token)
     assert (claims.subject, claims.is_system, claims.expires - claims.issued) == ("sandbox-borrower", False, 300)
     connection = await database.connect(DbRole.AUDITOR)
@@ -105,7 +105,7 @@ async def test_a_closed_account_gets_none(database: Database, keys: FileKeys, se
     finally:
         await connection.close()
     with pytest.raises(InputError, match="closed"):
-        await person_token(settings, database, keys, "steward", timedelta(minutes=5))
+        await person_token(settings, database, keys, "steward", timedelta(minutes=5), operator="tests")
     assert await _issued(database) == 0
 
 

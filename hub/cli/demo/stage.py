@@ -16,7 +16,7 @@ import httpx
 from hub.access.publish import publish
 from hub.cli.demo.narrator import Narrator
 from hub.cli.pull import pull_sources
-from hub.cli.session import open_database
+from hub.cli.session import open_database, operator_name
 from hub.connectors.sources import load_sources
 from hub.core.clock import system_clock
 from hub.core.errors import SettingsError
@@ -58,7 +58,8 @@ class Stage:
 
     async def person(self, name: str) -> Caller:
         """One of the sandbox's people; the issue of the token is recorded like everybody's."""
-        token = await person_token(self.settings, self.database, self.keys, name, _TOKEN_LIFE)
+        operator = operator_name()
+        token = await person_token(self.settings, self.database, self.keys, name, _TOKEN_LIFE, operator=operator)
         return Caller(self.http, self.settings.public_url, token)
 
     def print_addresses(self) -> None:
