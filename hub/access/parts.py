@@ -4,6 +4,7 @@ A part is one category in one form. The list is closed: what is not here can be 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hub.core.disclosure import Part
 from hub.core.names import Category, Form, Role
@@ -70,6 +71,7 @@ def part_key(part: Part) -> str:
     return f"{part.category}/{part.form}"
 
 
+@lru_cache(maxsize=256)
 def part_of(key: str) -> Part:
     """The part behind :func:`part_key`. Raises :class:`ValueError` for what is no part."""
     category, _, form = key.partition("/")

@@ -196,19 +196,20 @@ class Discloser:
         organisation = answer["organisation_id"]
         self._organisations[request.asker.client_id] = organisation
         space = _namespace(organisation, request.asker.client_id)
-        named = answer["person_id"]
+        named, others, about = answer["person_id"], answer["other_adults"], answer["section_persons"] or ()
+        # Most sections are about one person: each pseudonym is made once.
+        people = {person for person in (named, *others, *about) if person not in (None, _HOUSEHOLD)}
+        known = {person: self._keys.pseudonym(space, person) for person in people}
         return Disclosure(
             event=ev,
             as_of=answer["as_of"],
-            subject=None if named is None else self._keys.pseudonym(space, named),
-            other_adults=tuple(self._keys.pseudonym(space, adult) for adult in answer["other_adults"]),
+            subject=known.get(named),
+            other_adults=tuple(known[adult] for adult in others),
             adults_not_shown=answer["adults_not_shown"],
             sections=tuple(
-                Section(
-                    None if person == _HOUSEHOLD else self._keys.pseudonym(space, person), part_of(key), owner, body
-                )
+                Section(known.get(person), part_of(key), owner, body)
                 for person, key, owner, body in zip(
-                    answer["section_persons"] or (),
+                    about,
                     answer["section_parts"] or (),
                     answer["section_owners"] or (),
                     answer["section_bodies"] or (),

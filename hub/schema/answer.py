@@ -6,6 +6,7 @@ was granted and nothing else, so a field that somebody forgot to guard has nothi
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, cast
 
 import orjson
@@ -84,6 +85,18 @@ _ASKABLE = frozenset({WithheldReason.NO_BASIS, WithheldReason.CATEGORY_NOT_IN_BA
 """Purposes for which a person's consent is the basis (credit reporting regulation art. 18)."""
 
 
+@lru_cache(maxsize=1024)
+def _places(field_ids: frozenset[str]) -> tuple[tuple[str, Part], ...]:
+    """Places and parts of a selection; an operation that comes again has the same one."""
+    return places_of(field_ids)
+
+
+@lru_cache(maxsize=8192)
+def _asked_under(field_ids: frozenset[str], prefix: str) -> tuple[Part, ...]:
+    """The parts that a selection asks for under a place."""
+    return tuple(dict.fromkeys(part for place, part in _places(field_ids) if place.startswith(prefix)))
+
+
 class _Answer:
     """The parts of one disclosure, laid out as the schema's objects."""
 
@@ -92,7 +105,8 @@ class _Answer:
         self._purpose = purpose
         self._withheld = {entry.part: entry.reason for entry in disclosure.withheld}
         self._absent = {entry.part: entry.reason for entry in disclosure.absent}
-        self._places = places_of(field_ids)
+        self._field_ids = field_ids
+        self._places = _places(field_ids)
         self._bodies: dict[str | None, dict[Part, list[Section]]] = defaultdict(lambda: defaultdict(list))
         for section in disclosure.sections:
             self._bodies[section.adult][section.part].append(section)
@@ -130,7 +144,7 @@ class _Answer:
         ]
 
     def _completeness(self, prefix: str) -> Completeness:
-        asked = [part for place, part in self._places if place.startswith(prefix)]
+        asked = _asked_under(self._field_ids, prefix)
         return Completeness.COMPLETE if asked and all(map(self._shown, asked)) else Completeness.PARTIAL
 
     def _shown(self, part: Part) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import strawberry
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import validate_document
@@ -26,7 +26,7 @@ from hub.schema.types.scalars import SCALARS, resolve_plain
 _CACHED_DOCUMENTS = 1000
 
 
-class ValidatedTexts(ValidationCache):
+class ValidatedTexts(SchemaExtension):
     """Remembers what validation found by the text of the document.
 
     The framework's own cache looks a document up by its whole tree, which is hashed anew for every request: a third of
@@ -130,7 +130,7 @@ def build_schema() -> HubSchema:
             lambda: MaxTokensLimiter(max_token_count=TOKENS_MAX),
             lambda: AddValidationRules(list(RULES)),
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
-            lambda: ValidatedTexts(maxsize=_CACHED_DOCUMENTS),
+            ValidatedTexts,
             OperationFrame,
         ],
     )
