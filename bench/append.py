@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from bench.client import quantile
+from bench.documents import FULL, OFFICER, PURPOSE
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.core.ids import uuid7
 from hub.flows.receipts import receipt_desk
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
-
-from bench.client import quantile
-from bench.documents import FULL, OFFICER, PURPOSE
 
 _SECTIONS = 10
 

@@ -20,8 +20,8 @@ class Loop:
     def __init__(self, job: dict[str, Any]) -> None:
         self.host, self.port = job["host"], job["port"]
         self.marks = [mark.encode() for mark in job["marks"]]
-        self.requests = [_request(job, body) for body in job["bodies"]]
-        self.next = job.get("first", 0)
+        self.requests: list[bytes] = [_request(job, body) for body in job["bodies"]]
+        self.next: int = job.get("first", 0)
         self.latencies: list[float] = []
         self.errors = 0
         self.bytes = 0

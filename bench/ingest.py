@@ -7,14 +7,13 @@ from typing import Any
 
 import asyncpg
 
+from bench.stage import EMPTY, Stage
 from hub.core.clock import system_clock
 from hub.core.ids import uuid7
 from hub.core.rows import Step
 from hub.flows.pull import SourceToPull
 from hub.records.ledger import SourceInRun, merge_step
 from hub.store.database import Database, DbRole
-
-from bench.stage import EMPTY, Stage
 
 _OPEN = """
 INSERT INTO ingest.source_state (source, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING
@@ -77,9 +76,7 @@ class Ingest:
         """The same observations by COPY from Python into a table without index, ``kind`` UNLOGGED or empty."""
         connection = await self.stage.database.named(EMPTY).connect(DbRole.OWNER)
         try:
-            await connection.execute(
-                f"CREATE {kind} TABLE public.plain_copy AS TABLE record.observation WITH NO DATA"  # noqa: S608
-            )
+            await connection.execute(f"CREATE {kind} TABLE public.plain_copy AS TABLE record.observation WITH NO DATA")
             began = time.perf_counter()
             await connection.copy_records_to_table("plain_copy", columns=self.columns, records=self.observations)
             seconds = time.perf_counter() - began

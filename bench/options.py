@@ -1,9 +1,10 @@
 """What a run measures and for how long; each is an environment variable, so that a test can make it tiny."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -29,9 +30,10 @@ class Options:
 def read_options(environment: Mapping[str, str] | None = None) -> Options:
     """The options of this run. Raises :class:`ValueError` for text that cannot be read."""
     given = os.environ if environment is None else environment
-    values = {}
+    values: dict[str, Any] = {}
     for field in fields(Options):
         text = given.get(f"HUB_BENCH_{field.name.upper()}")
         if text:
-            values[field.name] = type(field.default)(text)
+            read: Callable[[str], Any] = Path if field.name == "results" else type(getattr(Options, field.name))
+            values[field.name] = read(text)
     return Options(**values)

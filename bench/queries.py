@@ -8,20 +8,19 @@ from typing import Any
 
 import httpx
 
-from hub.audit.note import Signer
-from hub.audit.proof import Receipt
-from hub.audit.sequencer import DEFAULT_ORIGIN
-from hub.sandbox.caller import SystemCaller
-from hub.sandbox.cast import Cast
-
 from bench import documents
 from bench.options import Options
 from bench.peer.tables import fill
 from bench.processes import Child, free_port
 from bench.rounds import Variant
-from bench.sizes import database_memory, log_size
+from bench.sizes import cpu_seconds, database_cpu_seconds, database_memory, log_size
 from bench.stage import BANK, CLIENT, LOG, PEER, STATEMENT, Stage
 from bench.statement import by_pgbench
+from hub.audit.note import Signer
+from hub.audit.proof import Receipt
+from hub.audit.sequencer import DEFAULT_ORIGIN
+from hub.sandbox.caller import SystemCaller
+from hub.sandbox.cast import Cast
 
 _COMPARED = 20
 """Borrowers whose answers must be equal before anything is measured."""
@@ -142,17 +141,18 @@ class Queries:
         # A token lives five minutes; a fresh one before it could run out, outside the measured time.
         marks = ['"receipt":{', '"__typename":"BorrowerProfile"', '"countyName":' if document == "FULL" else '"data":']
         token = await self.caller.bearer()
-        result = await self._ask(self.stage.settings.port, "/graphql", connections, document, marks, token)
+        result = await self._ask(self.hub, self.stage.settings.port, "/graphql", connections, document, marks, token)
         self.answered += int(result["answered"])
         return _figures(result)
 
     async def _peer(self, connections: int, path: str) -> dict[str, float]:
         marks = ['"__typename":"BorrowerProfile"', '"countyName":']
-        return _figures(await self._ask(self.peer_port, path, connections, "FULL", marks, ""))
+        return _figures(await self._ask(self.peer, self.peer_port, path, connections, "FULL", marks, ""))
 
     async def _ask(
-        self, port: int, path: str, connections: int, document: str, marks: list[str], token: str
+        self, server: Child, port: int, path: str, connections: int, document: str, marks: list[str], token: str
     ) -> dict[str, Any]:
+        before = cpu_seconds(server.pid), database_cpu_seconds(self.stage.server)
         result = await self.client.ask(
             {
                 "host": "127.0.0.1",
@@ -166,10 +166,14 @@ class Queries:
                 "marks": marks,
             }
         )
+        after = cpu_seconds(server.pid), database_cpu_seconds(self.stage.server)
         self.next = result["next"]
         if result["errors"]:
-            raise RuntimeError(f"{result['errors']} replies of {path} were not as they should be; the first: "
-                               f"{result['first_error'][:500]}")  # fmt: skip
+            # The data are synthetic, so a reply may be shown.
+            what = f"{result['errors']} replies of {path} were not as they should be"
+            raise RuntimeError(f"{what}; the first: {result['first_error'][:500]}")
+        for name, began, ended in zip(("server_ms", "database_ms"), before, after, strict=True):
+            result[name] = 1000 * (ended - began) / max(1, result["answered"])
         return result
 
     async def _statement(self, connections: int, batch: int) -> dict[str, float]:
@@ -212,7 +216,7 @@ def _later(measure: Any, *arguments: Any) -> Any:
 
 
 def _figures(result: dict[str, Any]) -> dict[str, float]:
-    return {name: float(result[name]) for name in ("rate", "p50_ms", "p99_ms")}
+    return {name: float(result[name]) for name in ("rate", "p50_ms", "p99_ms", "server_ms", "database_ms")}
 
 
 def _headers(token: str) -> dict[str, str]:

@@ -83,14 +83,14 @@ def show(result: dict[str, Any]) -> None:
     """Print the tables."""
     console = Console(highlight=False, width=140)
     table = Table(box=None)
-    for title in ("variant", "median", "min", "max", "", "p50 ms", "p99 ms", "clean"):
+    for title in ("variant", "median", "min", "max", "", "p50 ms", "p99 ms", "CPU ms", "db CPU ms", "clean"):
         table.add_column(title, justify="left" if title in ("variant", "") else "right")
     for name, entry in result["results"].items():
         table.add_row(
             name,
             *(_number(entry[key]) for key in ("median", "min", "max")),
             entry["unit"],
-            *(f"{entry[key]:.2f}" if key in entry else "" for key in ("p50_ms", "p99_ms")),
+            *(f"{entry[key]:.2f}" if key in entry else "" for key in ("p50_ms", "p99_ms", "server_ms", "database_ms")),
             f"{entry['clean']}/{entry['samples']}{' !' if entry['disturbed'] else ''}",
         )
     console.print(table)

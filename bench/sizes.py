@@ -2,10 +2,9 @@
 
 import psutil
 
+from bench.stage import Stage
 from hub.store.database import Database, DbRole
 from hub.store.server import EmbeddedServer
-
-from bench.stage import Stage
 
 _GROUPS = """
 SELECT CASE WHEN n.nspname = 'record' AND c.relname = 'section' THEN 'sections'
@@ -18,7 +17,7 @@ GROUP BY 1
 
 
 async def disk(stage: Stage) -> dict[str, int]:
-    """Bytes of tables with their indexes: record (without the next two), sections, observations, ingest, audit, consent."""
+    """Bytes of tables with their indexes, by what they are for, and how many households they are about."""
     owner = await stage.database.connect(DbRole.OWNER)
     try:
         rows = await owner.fetch(_GROUPS)
@@ -57,6 +56,23 @@ def database_memory(server: EmbeddedServer) -> int:
     for process in (parent, *parent.children(recursive=True)):
         try:
             total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def database_cpu_seconds(server: EmbeddedServer) -> float:
+    """CPU seconds that the database server and its living backends have used."""
+    total = 0.0
+    for process in psutil.Process(postmaster(server)).children():
+        try:
+            total += cpu_seconds(process.pid)
         except psutil.Error:
             continue
     return total

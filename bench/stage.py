@@ -15,6 +15,8 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from bench.options import Options
+from bench.processes import free_port
 from hub.access.parts import PARTS
 from hub.access.publish import publish
 from hub.app import open_hub
@@ -42,9 +44,6 @@ from hub.store.keys import FileKeys
 from hub.store.prepare import prepare
 from hub.store.roles import ensure_database
 from hub.store.server import EmbeddedServer
-
-from bench.options import Options
-from bench.processes import free_port
 
 BANK = RURAL_BANK.organisation_id
 CLIENT = "rcb-risk"

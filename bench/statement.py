@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from bench.client import quantile
+from bench.documents import FULL, OFFICER, PURPOSE, variables
 from hub.access.parts import PARTS, part_key
 from hub.audit.outbox import operation_hash, seal_request
 from hub.core.fields import CLINIC_VALUE, RELIEF_VALUE
@@ -21,9 +23,6 @@ from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from hub.store.passwords import password_of
 from hub.store.server import EmbeddedServer
-
-from bench.client import quantile
-from bench.documents import FULL, OFFICER, PURPOSE, variables
 
 SQL = "SELECT * FROM access.disclose($1::jsonb)"
 _EV = "00000000-0000-0000-0000-0000000000ee"
@@ -119,10 +118,16 @@ async def by_pgbench(
         )
         if done.returncode != 0:
             raise RuntimeError(f"pgbench failed: {done.stderr.strip().splitlines()[-1:]}")
-        lines = [line for log in Path(folder).glob("latency.*") for line in log.read_text().splitlines()]
+        latencies = await asyncio.to_thread(_logged, Path(folder))
     rate = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps ="))
     await _empty_outbox(database)
-    return _figures(rate, [int(line.split()[2]) / 1e6 for line in lines])
+    return _figures(rate, latencies)
+
+
+def _logged(folder: Path) -> list[float]:
+    """Seconds of each transaction in pgbench's logs: client, number, microseconds, and more."""
+    lines = [line for log in folder.glob("latency.*") for line in log.read_text().splitlines()]
+    return [int(line.split()[2]) / 1e6 for line in lines]
 
 
 def _figures(rate: float, latencies: list[float]) -> dict[str, float]:

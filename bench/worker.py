@@ -1,4 +1,4 @@
-"""The worker for what is measured in Python without HTTP: takes jobs as JSON lines, in a process and loop of its own."""
+"""The worker for what is measured in Python without HTTP: takes jobs as JSON lines, in a process of its own."""
 
 import asyncio
 import json
@@ -8,12 +8,11 @@ from typing import Any
 
 import uvloop
 
+from bench.append import append_for
+from bench.statement import by_asyncpg, prepare_pgbench, wires
 from hub.store.keys import FileKeys
 from hub.store.prepare import StoreOptions, embedded_database
 from hub.store.server import EmbeddedServer
-
-from bench.append import append_for
-from bench.statement import by_asyncpg, prepare_pgbench, wires
 
 
 class Worker:

@@ -16,14 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from strawberry.asgi import GraphQL
 
+from bench.documents import PURPOSE
+from bench.peer.loaders import Loaders
+from bench.peer.schema import CACHED, NAIVE
 from hub.core.clock import SHANGHAI
 from hub.store.database import DbRole
 from hub.store.prepare import StoreOptions, embedded_database
 from hub.store.server import EmbeddedServer
-
-from bench.documents import PURPOSE
-from bench.peer.loaders import Loaders
-from bench.peer.schema import CACHED, NAIVE
 
 POOL = 8
 """Connections, as many as the hub has for its queries."""

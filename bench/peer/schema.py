@@ -33,7 +33,8 @@ PLACES = (
 
 
 async def _load(info: Info, table: str, person: UUID) -> list[asyncpg.Record]:
-    return await info.context["loaders"].facts[table].load(person)
+    loaders: Loaders = info.context["loaders"]
+    return await loaders.facts[table].load(person)
 
 
 @strawberry.type
