@@ -56,11 +56,12 @@ def classify(
     *,
     broken: bool,
     elsewhere: Callable[[int], bytes | None],
+    standing: Callable[[int], bytes | None],
 ) -> VerifyError:
     """Name the first difference between the hashes of a bundle's entries and those expected.
 
     ``first`` is the place of the bundle's first entry; ``broken`` says that the bundle could not be read to its end;
-    ``elsewhere`` gives the hash expected at any place of the log.
+    ``elsewhere`` gives the hash expected at any place of the log, ``standing`` that of the entry which stands there.
     """
     at = next((at for at, pair in enumerate(zip(hashes, expected, strict=False)) if pair[0] != pair[1]), None)
     if at is None:
@@ -69,6 +70,8 @@ def classify(
             return VerifyError(Damage.ALTERED, "the entry cannot be read out of its bundle", first + at)
         if len(hashes) > len(expected):
             return VerifyError(Damage.ADDED, "there are more entries than were signed", first + at)
+        if len(hashes) == len(expected):  # both were taken out
+            return misplaced(entries, first)
         return VerifyError(Damage.MISSING, "the entry is not there", first + at, first + len(expected) - 1)
     place = first + at
     if expected[at] in hashes[at + 1 :]:
@@ -81,6 +84,30 @@ def classify(
         found = Leaf.parse(entries[at]).seq
     except LeafError:
         found = place
-    if found != place and elsewhere(found) == hashes[at]:
+    if found != place and (elsewhere(found) == hashes[at] or standing(found) == expected[at]):
         return VerifyError(Damage.REORDERED, f"entry {found} stands in its place", place)
     return VerifyError(Damage.ALTERED, "its bytes are not those that were signed", place)
+
+
+def misplaced(entries: Sequence[bytes], first: int) -> VerifyError:
+    """Name the first entry of a bundle that bears another number than its place, or the one missing behind the last.
+
+    That is all there is to see where the hashes beside the entries were taken out or moved together with them.
+    """
+    numbers = [_number(entry) for entry in entries]
+    for place, number in enumerate(numbers, first):
+        if number is None or number == place:
+            continue
+        if number < place:
+            return VerifyError(Damage.ADDED, f"an entry numbered {number} stands in place {place}", place)
+        if place in numbers:
+            return VerifyError(Damage.REORDERED, f"entry {number} stands in its place", place)
+        return VerifyError(Damage.MISSING, f"entry {number} stands in place {place}", place, number - 1)
+    return VerifyError(Damage.MISSING, "the entry is not there", first + len(entries))
+
+
+def _number(entry: bytes) -> int | None:
+    try:
+        return Leaf.parse(entry).seq
+    except LeafError:
+        return None

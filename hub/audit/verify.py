@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.audit.damage import Damage, VerifyError, classify
+from hub.audit.damage import Damage, VerifyError, classify, misplaced
 from hub.audit.leaf import Leaf, LeafError, UnknownVersionError
 from hub.audit.merkle import EMPTY_ROOT, Frontier, ProofError, leaf_hash, root_of
 from hub.audit.note import Checkpoint, NoteError, VerifierKey, open_checkpoint
@@ -147,7 +147,8 @@ class _Verifier:
         for index, width in enumerate(tile_widths(0, self.newest.size)):
             entries = self._bundle(index, width, frontier)
             for entry, leaf in entries:
-                self._entry(entry, frontier.size)
+                if not self._entry(entry, frontier.size):
+                    raise misplaced([each for each, _ in entries], index * WIDTH)
                 frontier.append(leaf)
                 if frontier.size in self.older or frontier.size == self.newest.size:
                     self._head(frontier.size, frontier.root(), good)
@@ -191,7 +192,7 @@ class _Verifier:
                 f"`{tile_path(0, index, width)}` does not hold the hashes of the entries, which are as signed",
                 first + next((at for at, pair in enumerate(zip(hashes, tile, strict=False)) if pair[0] != pair[1]), 0),
             )
-        raise classify(entries, hashes, tile, first, broken=broken, elsewhere=self._expected)
+        raise classify(entries, hashes, tile, first, broken=broken, elsewhere=self._expected, standing=self._standing)
 
     def _expected(self, place: int) -> bytes | None:
         """The hash that the tile of level 0 holds for a place of the log."""
@@ -199,6 +200,16 @@ class _Verifier:
         size = self.newest.size
         hashes = split_hashes(self._tile(0, index, min(WIDTH, size - index * WIDTH))) if place < size else []
         return hashes[at] if at < len(hashes) else None
+
+    def _standing(self, place: int) -> bytes | None:
+        """The hash of the entry that stands in a place, ``None`` if there is none or it cannot be read."""
+        index, at = divmod(place, WIDTH)
+        name = tile_path("entries", index, min(WIDTH, max(1, self.newest.size - index * WIDTH)))
+        try:
+            entries = unpack_entries((self.folder / name).read_bytes())
+        except (OSError, BundleError):
+            return None
+        return leaf_hash(entries[at]) if at < len(entries) else None
 
     def _right(self, hashes: list[bytes], index: int, width: int, before: Frontier) -> bool:
         """Whether hashes of leaves lead to what lies above them: the newest head, or the tile of level 1."""
@@ -221,18 +232,16 @@ class _Verifier:
         except OSError:
             return b""
 
-    def _entry(self, entry: bytes, place: int) -> None:
-        """The form of one entry, its place, time and id."""
+    def _entry(self, entry: bytes, place: int) -> bool:
+        """The form of one entry, its time and id; ``False`` if it bears the number of another place."""
         try:
             leaf = Leaf.parse(entry)
         except UnknownVersionError as error:
             raise VerifyError(Damage.VERSION, str(error), place) from None
         except LeafError as error:
             raise VerifyError(Damage.ALTERED, str(error), place) from None
-        if leaf.seq > place:
-            raise VerifyError(Damage.MISSING, f"entry {leaf.seq} stands in place {place}", place, leaf.seq - 1)
-        if leaf.seq < place:
-            raise VerifyError(Damage.ADDED, f"an entry numbered {leaf.seq} stands in place {place}", place)
+        if leaf.seq != place:
+            return False
         if leaf.t < self._last_t:
             raise VerifyError(Damage.REORDERED, "the entry is older than the one before", place)
         if leaf.ev.bytes in self._events:
@@ -241,6 +250,7 @@ class _Verifier:
         self._events.add(leaf.ev.bytes)
         if place in self._wanted:
             self.commitments[place] = (leaf.rc, leaf.sn)
+        return True
 
     # The rest -----------------------------------------------------------------------------------------------------
 

@@ -175,7 +175,12 @@ async def test_export_goes_only_into_a_new_folder(log: Log, tmp_path: Path) -> N
          " WHERE seq = 258", "entry 258: altered"),
         ("UPDATE audit.entry e SET entry = o.entry, leaf_hash = o.leaf_hash FROM audit.entry o"
          " WHERE (e.seq, o.seq) IN ((4, 9), (9, 4))", "entry 4: reordered"),
-        ("UPDATE audit.tile SET hashes = overlay(hashes PLACING '\\x00' FROM 40)", "tile at entry 1"),
+        ("UPDATE audit.tile SET hashes = set_byte(hashes, 39, 255 - get_byte(hashes, 39))", "tile at entry 1"),
+        ("DELETE FROM audit.entry WHERE seq = 257", "entry 257: missing"),
+        ("UPDATE audit.entry e SET entry = o.entry, leaf_hash = o.leaf_hash FROM audit.entry o"
+         " WHERE (e.seq, o.seq) IN ((257, 259), (259, 257))", "entry 257: reordered"),
+        ("UPDATE audit.entry e SET entry = o.entry, leaf_hash = o.leaf_hash FROM audit.entry o"
+         " WHERE (e.seq, o.seq) IN ((9, 258), (258, 9))", "entry 9: reordered"),
     ],
 )  # fmt: skip
 async def test_what_is_done_in_the_database_shows_in_an_export(
