@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ import asyncpg
 from hub.audit.events import Decision, Kind, check_event
 from hub.core.canonical import canonical_bytes
 from hub.core.errors import AuditError
+from hub.core.ids import uuid7
 from hub.store.keys import KeyService
 
 MAX_SUBJECTS = 1000
@@ -85,6 +86,19 @@ async def append(conn: asyncpg.Connection, entry: PendingEntry) -> None:
             remedy="Nothing was done. See the database log; `hub doctor` says whether the audit log works.",
             code="AUDIT_OUTBOX",
         ) from error
+
+
+async def try_outbox(conn: asyncpg.Connection, entry: PendingEntry) -> None:
+    """Make sure that this connection can write into the outbox; nothing stays. Raises :class:`AuditError`.
+
+    ``entry`` is any event of the caller's; it is tried under an id of its own.
+    """
+    trial = conn.transaction()
+    await trial.start()
+    try:
+        await append(conn, replace(entry, ev=uuid7()))
+    finally:
+        await trial.rollback()
 
 
 def seal_request(keys: KeyService, ev: UUID, document: str, variables: Mapping[str, Any]) -> bytes:

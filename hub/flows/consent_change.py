@@ -7,10 +7,13 @@ from typing import Any
 
 import asyncpg
 
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, try_outbox
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import Asker
 from hub.core.errors import StoreError
+from hub.core.ids import uuid7
 from hub.store.keys import KeyService
 
 POLICY = "consent-terms-1"
@@ -18,6 +21,18 @@ POLICY = "consent-terms-1"
 
 RECEIPT_SECONDS = 10.0
 """How long a change waits for the audit log to sign."""
+
+_TRIAL = PendingEntry(
+    ev=uuid7(),
+    kind=Kind.CONSENT,
+    event="consent:client:requested",
+    organisation="",
+    actor="trial",
+    decision=Decision.DENY,
+    policy=POLICY,
+    facts={"consent": ""},
+)
+"""Written and taken back, to see whether the outbox takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,14 @@ class ConsentDesk:
         async with self.recording() as conn:
             yield conn
             await self.receipts.ready()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction for what leaves no entry, since it shows nothing of a record; only while the log can record."""
+        async with self.recording() as conn:
+            await try_outbox(conn, _TRIAL)
+            await self.receipts.ready()
+            yield conn
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[asyncpg.Connection]:

@@ -1,4 +1,7 @@
-"""What a person is asked and what he has agreed to; what an organisation may know of its own requests."""
+"""What a person is asked and what he has agreed to; what an organisation may know of its own requests.
+
+Nothing of a record is shown, so no entry is made; but while the log cannot record, these are not answered either.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,18 +23,18 @@ class RequestShown:
 
 async def my_requests(desk: ConsentDesk, asker: Asker) -> list[RequestShown]:
     """All requests to the person behind the account, newest first. Raises NOT_AN_ADULT."""
-    async with desk.pool.acquire() as conn:
+    async with desk.reading() as conn:
         found = await store.requests_of(conn, asker, desk.clock())
     return [RequestShown(request, notice_text(request, request.parts)) for request in found]
 
 
 async def my_consents(desk: ConsentDesk, asker: Asker) -> list[HeldConsent]:
     """All consents of the person behind the account with their present state, newest first."""
-    async with desk.pool.acquire() as conn:
+    async with desk.reading() as conn:
         return await store.consents_of(conn, asker, desk.clock())
 
 
 async def request_state(desk: ConsentDesk, asker: Asker, request_id: UUID) -> str:
     """How a request of the asker's organisation stands. Raises REQUEST_UNKNOWN."""
-    async with desk.pool.acquire() as conn:
+    async with desk.reading() as conn:
         return await store.request_state(conn, asker, request_id, desk.clock())

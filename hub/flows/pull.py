@@ -20,7 +20,7 @@ import orjson
 import structlog
 
 from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append
+from hub.audit.outbox import PendingEntry, append, try_outbox
 from hub.audit.receipts import Receipts
 from hub.connectors.port import Connector
 from hub.core.clock import Clock, iso
@@ -122,6 +122,7 @@ async def pull(
     run = Run(database, keys, receipts, clock, progress)
     async with _only_run(database) as connection:
         await receipts.ready()
+        await try_outbox(connection, _entry("source:connector:pulled", "hub", {"source": "", "run": str(run.run_id)}))
         started_at, began = clock(), time.monotonic()
         await connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", run.run_id, started_at)
         await _pull_all(run, sources)

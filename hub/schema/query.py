@@ -1,4 +1,7 @@
-"""Reads. An operation has one root field, and each of them leaves one entry in the audit log."""
+"""Reads. An operation has one root field; those that show a record or the log leave one entry in the audit log.
+
+While the log cannot record, none of them answers.
+"""
 
 import strawberry
 
