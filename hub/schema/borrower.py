@@ -129,14 +129,7 @@ def not_allowed(context: OperationContext, refusal: RefusedError) -> NotAllowed:
 def field_ids(info: Info, type_name: str) -> frozenset[str]:
     """Ids of the fields that this operation will visit below the present root field, for an answer of this type."""
     raw: Any = info._raw_info
-    selection = info.context.ports.selections.of(
-        info.context.document,
-        info.context.operation_name,
-        str(raw.path.key),
-        type_name,
-        raw.field_nodes,
-        raw.fragments,
-    )
+    selection = info.context.ports.selections.of(type_name, raw.field_nodes, raw.fragments)
     return selection.field_ids(raw.variable_values)
 
 

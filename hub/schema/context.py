@@ -48,14 +48,12 @@ class Ports:
 
 @dataclass(slots=True)
 class OperationContext:
-    """One request. ``document`` and ``operation`` are set when the document has been parsed and validated."""
+    """One request. ``operation`` and ``variables`` are set when the document has been parsed and validated."""
 
     bearer: Bearer
     language: Language
     method: str
     ports: Ports
-    document: str = ""
-    operation_name: str | None = None
     operation: Operation = Operation("", frozenset())  # noqa: RUF009 - a NamedTuple cannot be changed
     variables: dict[str, Any] = field(default_factory=dict)
     receipt: Receipt | None = None

@@ -78,9 +78,7 @@ class OperationFrame(SchemaExtension):
     def on_execute(self) -> Iterator[None]:
         execution = self.execution_context
         context = cast(OperationContext, execution.context)
-        context.document = execution.query or ""
-        context.operation_name = execution.operation_name
-        context.operation = operation_of(context.document, context.operation_name)
+        context.operation = operation_of(execution.query or "", execution.operation_name)
         context.variables = {
             name: plain(value)
             for name, value in (execution.variables or {}).items()

@@ -164,26 +164,25 @@ def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode
 
 
 class Selections:
-    """Compiled selections of a schema, kept by document."""
+    """Compiled selections of a schema, kept by the nodes that are executed.
+
+    Not by document: ``@skip`` and ``@include`` around nodes of one response key decide which of them are executed, and
+    that differs from request to request.
+    """
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._held: dict[tuple[str, str | None, str, str], Selection] = {}
+        self._held: dict[tuple[str, tuple[int, ...]], tuple[tuple[FieldNode, ...], Selection]] = {}
 
     def of(
-        self,
-        document: str,
-        operation_name: str | None,
-        response_key: str,
-        type_name: str,
-        nodes: Iterable[FieldNode],
-        fragments: Mapping[str, FragmentDefinitionNode],
+        self, type_name: str, nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
     ) -> Selection:
-        """The selection of one root field of an operation that is being executed."""
-        key = (document, operation_name, response_key, type_name)
+        """The selection of one root field of an operation that is being executed; ``fragments`` of its document."""
+        executed = tuple(nodes)
+        key = (type_name, tuple(map(id, executed)))  # while the nodes are held, their ids belong to nobody else
         held = self._held.get(key)
         if held is None:
             if len(self._held) >= 1024:
                 self._held.clear()
-            held = self._held[key] = Walk(self._schema, fragments).selection(nodes, type_name)
-        return held
+            held = self._held[key] = (executed, Walk(self._schema, fragments).selection(executed, type_name))
+        return held[1]

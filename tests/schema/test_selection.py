@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.schema.schema import sdl
-from hub.schema.selection import Walk, operation_of
+from hub.schema.selection import Selections, Walk, operation_of
 
 SCHEMA = build_schema(sdl())
 """The schema without its resolvers."""
@@ -141,6 +141,43 @@ def test_asked_is_what_the_executor_visits(body: str, a: bool, b: bool) -> None:
     document = f"query($a: Boolean!, $b: Boolean!) {{ {HEAD} {{ ... on BorrowerProfile {{ {body} }} }} }}"
     variables = {"a": a, "b": b}
     assert asked(document, variables) == visited(document, variables)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        f"{HEAD} @include(if: $b) {{ ... on BorrowerProfile {{ asOf }} }}",
+        f"... @include(if: $b) {{ {HEAD} {{ ... on BorrowerProfile {{ asOf }} }} }}",
+        f"... @skip(if: $b) {{ {HEAD} {{ ... on BorrowerProfile {{ asOf }} }} }}",
+    ],
+)
+@pytest.mark.parametrize("order", [(False, True), (True, False)])
+def test_what_is_decided_does_not_depend_on_earlier_requests(second: str, order: tuple[bool, bool]) -> None:
+    document = parse(
+        f"query($b: Boolean!) {{ {HEAD} {{ ... on BorrowerProfile {{ tax {{ hasArrears }} }} }} {second} }}"
+    )
+    selections = Selections(SCHEMA)
+    for b in order:
+        decided: list[frozenset[str]] = []
+        seen: set[str] = set()
+
+        def resolve(
+            _: Any,
+            info: GraphQLResolveInfo[Any],
+            decided: list[frozenset[str]] = decided,
+            seen: set[str] = seen,
+            **__: Any,
+        ) -> Any:
+            if info.parent_type.name == "Query":
+                selection = selections.of("BorrowerProfile", info.field_nodes, info.fragments)
+                decided.append(selection.field_ids(info.variable_values.coerced))
+            else:
+                seen.add(f"{info.parent_type.name}.{info.field_name}")
+            return _made(info.return_type)
+
+        execute(SCHEMA, document, field_resolver=resolve, variable_values={"b": b}, middleware=None,
+                type_resolver=lambda *_: "BorrowerProfile")  # fmt: skip
+        assert decided == [seen]
 
 
 def test_generated_documents_are_valid() -> None:
