@@ -57,8 +57,7 @@ async def measure(options: Options) -> dict[str, Any]:
         "bytes on disk per household before the queries": per_household,
         **facts,
     }
-    results = {variant.name: variant.summary() for variant in (*reading, *writing)}
-    return report.assemble(asdict(options), results, facts, time.monotonic() - began)
+    return report.assemble(asdict(options), [*reading, *writing], facts, time.monotonic() - began)
 
 
 def main() -> int:

@@ -113,24 +113,24 @@ class Queries:
 
     def variants(self) -> list[Variant]:
         """Everything that is measured here."""
-        hub = [
+        # What is compared with one another stands side by side.
+        http = [
             Variant(_name("hub", n), "queries/s", _later(self._hub, n, "FULL"), "checked, recorded, signed, receipt")
             for n in _CONNECTIONS
-        ]
-        fewer = [
+        ] + [
+            Variant(_name("naive Strawberry", 32), "queries/s", _later(self._peer, 32, "/naive")),
+            Variant(_name("naive Strawberry", 1), "queries/s", _later(self._peer, 1, "/naive")),
+            Variant(_name("Strawberry with caches", 32), "queries/s", _later(self._peer, 32, "/cached")),
             Variant(_name("hub, half of the fields", 32), "queries/s", _later(self._hub, 32, "HALF")),
             Variant(_name("hub, few fields", 32), "queries/s", _later(self._hub, 32, "FEW")),
         ]
-        peers = [
-            Variant(_name("naive Strawberry", n), "queries/s", _later(self._peer, n, "/naive")) for n in (1, 32)
-        ] + [Variant(_name("Strawberry with caches", 32), "queries/s", _later(self._peer, 32, "/cached"))]
         below = [
             Variant("statement by asyncpg, 8 connections", "queries/s", _later(self._statement, 8, 1)),
             Variant("statement by asyncpg, 2 connections x 32 requests", "queries/s", _later(self._statement, 2, 32)),
             Variant("statement by pgbench, 8 connections", "queries/s", self._pgbench),
             Variant("audit log, 32 writers", "entries/s", self._append, "each with its receipt"),
         ]
-        return hub + fewer + peers + below
+        return http + below
 
     async def warm_up(self, variants: list[Variant]) -> None:
         """One short sample of each, thrown away."""

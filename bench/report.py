@@ -12,14 +12,17 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.rounds import ratio
+from bench.rounds import Variant, ratio
 
 SCHEMA = "hub.bench/1"
 ACCEPTED = 4.0
 """Times naive Strawberry that the whole pipeline must reach at 32 connections."""
 
+HUB, NAIVE = "hub, 32 connections", "naive Strawberry, 32 connections"
+"""The two that the acceptance compares."""
+
 RATIOS = (
-    ("hub, 32 connections", "naive Strawberry, 32 connections"),
+    (HUB, NAIVE),
     ("hub, 32 connections", "Strawberry with caches, 32 connections"),
     ("hub, 1 connection", "naive Strawberry, 1 connection"),
     ("hub, 32 connections", "statement by asyncpg, 8 connections"),
@@ -52,19 +55,19 @@ def _cpuinfo() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def assemble(
-    options: dict[str, Any], results: dict[str, dict[str, Any]], facts: dict[str, Any], seconds: float
-) -> dict[str, Any]:
+def assemble(options: dict[str, Any], variants: list[Variant], facts: dict[str, Any], seconds: float) -> dict[str, Any]:
     """The whole result."""
-    ratios = {f"{one} / {other}": ratio(results, one, other) for one, other in RATIOS}
-    first = ratios[f"{RATIOS[0][0]} / {RATIOS[0][1]}"]
+    named = {variant.name: variant for variant in variants}
+    ratios = {f"{one} / {other}": ratio(named[one], named[other]) for one, other in RATIOS}
+    first = ratios[f"{HUB} / {NAIVE}"]
+    ratios[f"CPU of the server per query: {NAIVE} / {HUB}"] = ratio(named[NAIVE], named[HUB], "server_ms")
     return {
         "schema": SCHEMA,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "machine": machine(),
         "options": options,
-        "results": results,
+        "results": {variant.name: variant.summary() for variant in variants},
         "ratios": {name: round(value, 2) for name, value in ratios.items() if value is not None},
         "accepted": first is not None and first >= ACCEPTED,
         "facts": facts,
@@ -102,6 +105,8 @@ def show(result: dict[str, Any]) -> None:
         console.print(f"{name}: {_number(value) if isinstance(value, int | float) else value}", markup=False)
     console.print()
     verdict = "reached" if result["accepted"] else "NOT reached"
+    if any(entry["disturbed"] for entry in result["results"].values()):
+        console.print("! Others kept the machine busy: all samples count, figures are lower than they could be.")
     console.print(f"At least {ACCEPTED:.0f} times naive Strawberry: {verdict}. {result['seconds']:.0f} s in all.")
 
 
