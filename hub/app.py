@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.access.publish import check_published, publish
+from hub.access.publish import check_published
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.auth.routes import auth_routes, bearer_token
@@ -27,6 +27,7 @@ from hub.core.clock import Clock, system_clock
 from hub.core.errors import SettingsError, StoreError
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
+from hub.flows.load_rules import load_rules
 from hub.flows.receipts import guard_file
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
@@ -62,12 +63,8 @@ def token_issuer(settings: Settings, keys: KeyService, clock: Clock = system_clo
 
 
 async def publish_rules(settings: Settings, database: Database) -> None:
-    """Put this program's access rules in force; does nothing if they are."""
-    owner = await database.connect(DbRole.OWNER)
-    try:
-        await publish(owner, FileKeys(settings.keys_folder))
-    finally:
-        await owner.close()
+    """Put this program's access rules in force, with an entry in the log; does nothing if they are."""
+    await load_rules(database, FileKeys(settings.keys_folder), settings.home)
 
 
 @dataclass(slots=True)
