@@ -14,18 +14,22 @@ from hub.cli.demo.narrator import Narrator
 from hub.cli.demo.stage import open_stage
 from hub.cli.demo.story import tell_story
 from hub.cli.session import read_settings, run
+from hub.sandbox.prefecture import HOUSEHOLDS_MIN
 
 app = typer.Typer(help="Run the whole story on a synthetic prefecture.")
 
 
 @app.command()
 def demo(
-    households: Annotated[int, typer.Option(envvar="HOUSEHOLDS", help="Households of the prefecture.")] = 2000,
+    households: Annotated[
+        int, typer.Option(envvar="HOUSEHOLDS", min=HOUSEHOLDS_MIN, help="Households of the prefecture.")
+    ] = 2000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same prefecture.")] = 1,
 ) -> None:
     """Make a prefecture, pull its five agencies, tell the story, verify it, and leave the API running.
 
-    HUB_HOME is emptied first if it holds an earlier demo; any other home with data is left alone.
+    HUB_HOME is emptied first if it holds an earlier demo; any other home with data is left alone. With DEMO_EXIT=1 in
+    the environment the command ends after the story.
     """
     settings = read_settings()
     end_after_story = os.environ.get("DEMO_EXIT", "0") not in {"", "0"}
