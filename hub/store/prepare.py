@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.core.errors import SettingsError
 from hub.store.database import Database, external_database
 from hub.store.migrate import migrate
 from hub.store.roles import ensure_database, ensure_roles, open_external
@@ -35,7 +36,7 @@ async def prepare(options: StoreOptions, *, tell: Tell | None = None, revision: 
     Cheap when all is ready. ``tell`` receives sentences about what takes long. ``revision`` migrates less far than the
     newest. Raises StoreError or SettingsError.
     """
-    options.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(options.home)
     if options.url is not None:
         database = external_database(options.url, options.keys_folder)
         connection = await database.connect_administrator()
@@ -56,6 +57,17 @@ async def prepare(options: StoreOptions, *, tell: Tell | None = None, revision: 
             await connection.close()
     await migrate(database, revision)
     return database
+
+
+def make_home(home: Path) -> None:
+    """Make HUB_HOME where it is missing. Raises :class:`SettingsError` if this user may not."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(
+            f"HUB_HOME {home} cannot be made: {error.strerror}.",
+            remedy="Make the folder and give it to the user who runs the hub, or set HUB_HOME to another one.",
+        ) from None
 
 
 def embedded_database(server: EmbeddedServer, options: StoreOptions) -> Database:

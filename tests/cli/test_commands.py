@@ -45,6 +45,14 @@ def test_an_unreachable_database_is_one_sentence_and_exit_code_1(tmp_path: Path,
     assert done.stderr.count("\n") == 1
 
 
+def test_a_home_that_cannot_be_made_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _hub("database", "prepare", HUB_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"hub: HUB_HOME {tmp_path / 'file' / 'home'} cannot be made: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     done = _hub("fly")
     assert done.returncode == 2

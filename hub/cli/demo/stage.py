@@ -1,11 +1,13 @@
 """Sets the stage of the demo: an empty home, the sandbox's agencies, a first pull, the API."""
 
 import asyncio
+import fcntl
+import os
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +32,7 @@ from hub.sandbox.tokens import person_token
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
+from hub.store.prepare import make_home
 from hub.store.server import EmbeddedServer
 
 MARKER = "sandbox"
@@ -66,7 +69,8 @@ class Stage:
         """Where everything is, and how to act as each kind of user."""
         url = self.settings.public_url
         print(f"\nThe hub is running. GraphQL: {url}/graphql   Explorer page: {url}/explorer")
-        print(f"In another terminal:  export HUB_HOME={shlex.quote(str(self.settings.home))} HUB_PUBLIC_URL={url}")
+        print(f"In another terminal:  export HUB_HOME={shlex.quote(str(self.settings.home))}")
+        print(f"                      export HUB_PORT={self.settings.port} HUB_PUBLIC_URL={url}")
         print(f"                      export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
         for client_id, system in SYSTEMS.items():
             print(f"  bank system {client_id:10} ({system.role}):  hub sandbox token {client_id}")
@@ -84,8 +88,10 @@ async def open_stage(settings: Settings, narrator: Narrator, *, households: int,
     async with AsyncExitStack() as stack:
         stack.callback(bound.close)
         await _empty_home(settings)
+        make_home(settings.home)
         folder = settings.home / MARKER
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir(mode=0o700)
+        stack.enter_context(_claim(folder))
         narrator.step(f"A synthetic prefecture of {households:,} households and its agencies")
         sandbox = await SandboxProcess.start(
             folder / "agencies",
@@ -123,11 +129,29 @@ async def _empty_home(settings: Settings) -> None:
         )
     if not _holds_demo(home):
         return
-    for owner in (home, home / MARKER / "agencies" / "social"):
-        server = EmbeddedServer(owner)
-        if server.place.folder.exists():
-            await server.remove()
-    await asyncio.to_thread(shutil.rmtree, home)
+    with _claim(home / MARKER):
+        for owner in (home, home / MARKER / "agencies" / "social"):
+            server = EmbeddedServer(owner)
+            if server.place.folder.exists():
+                await server.remove()
+        await asyncio.to_thread(shutil.rmtree, home)
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[None]:
+    """Hold the folder of a demo, so that no second demo empties it. Raises :class:`SettingsError` if one holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"another demo is running in {folder.parent}.",
+                remedy="End it with Ctrl-C, or set HUB_HOME to another folder for this one.",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _holds_demo(home: Path) -> bool:
