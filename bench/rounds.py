@@ -1,6 +1,7 @@
 """Rounds of interleaved samples: every variant once per round, so that slow spells of the machine hit all alike."""
 
 import statistics
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,10 +54,21 @@ class Variant:
 
 
 async def take_rounds(
-    variants: list[Variant], rounds: int, load: ForeignLoad, tell: Callable[[str], None], *, extra: int = 2
+    variants: list[Variant],
+    rounds: int,
+    load: ForeignLoad,
+    tell: Callable[[str], None],
+    *,
+    extra: int = 2,
+    extra_until: float = float("inf"),
 ) -> None:
-    """Take ``rounds`` samples of each variant, and up to ``extra`` more of those that were disturbed."""
+    """Take ``rounds`` samples of each variant, and up to ``extra`` more of those that were disturbed.
+
+    No further round begins after ``extra_until`` on the monotonic clock.
+    """
     for number in range(rounds + extra):
+        if number >= rounds and time.monotonic() > extra_until:
+            return
         due = [v for v in variants if number < rounds or len(v.clean()) < min(rounds, ENOUGH)]
         if not due:
             return
