@@ -63,6 +63,7 @@ class FileKeys:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
         if not self._versions():
+            self._refuse_second_beginning()
             _write_secret(folder / "master.1", os.urandom(_KEY_BYTES))
         self._masters = {number: _read_secret(folder / f"master.{number}") for number in self._versions()}
         self._newest = max(self._masters)
@@ -70,6 +71,17 @@ class FileKeys:
 
     def _versions(self) -> list[int]:
         return sorted(int(path.suffix[1:]) for path in self._folder.glob("master.*") if path.suffix[1:].isdigit())
+
+    def _refuse_second_beginning(self) -> None:
+        """The other keys are made after the master key: where they are, it was lost. Made anew it would open nothing,
+        find nobody, and seal what comes in under the number of the lost one.
+        """
+        if any(self._folder.glob("*.ed25519")):
+            raise SettingsError(
+                f"the master key is missing from the key folder {self._folder}, which holds other keys.",
+                remedy="Restore the key folder from its own backup; it is never part of the database backup.",
+                code="KEY_MISSING",
+            )
 
     def rotate(self) -> int:
         """Make a new newest key version and return its number (1-255); older versions stay readable."""

@@ -84,6 +84,7 @@ def test_a_sound_household() -> None:
         ({"scbz": "9"}, (Q.UNKNOWN_CODE,)),
         ({"gxsj": "2026-02-30T02:00:00+08:00"}, (Q.BAD_DATE,)),
         ({"gxsj": "2026-10-01 02:00:00"}, (Q.BAD_DATE,)),
+        ({"gxsj": "9999-12-31T23:59:59-12:00"}, (Q.BAD_DATE,)),
         ({"gxsj": ""}, (Q.BAD_DATE,)),
         ({"cmc": "<b>弄坎村</b>"}, (Q.ROW_UNREADABLE,)),
     ],

@@ -1,6 +1,7 @@
 """The tax connector against a real web service: the samples, the walk, tokens, trouble on the way."""
 
 import asyncio
+import gzip
 import json
 import time
 from collections import Counter
@@ -9,11 +10,11 @@ from pathlib import Path
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from hub.connectors.agencies.tax import TOKEN_SPARE_SECONDS
+from hub.connectors.agencies.tax import TOKEN_SPARE_SECONDS, VISIBLE_AFTER
 from hub.connectors.transport import backoff
 from hub.core.errors import SourceError
 from hub.core.names import Category, QuarantineReason
-from tests.connectors.clinic_agency import SAMPLES
+from tests.connectors.clinic_agency import NOW, SAMPLES
 from tests.connectors.tax_agency import (
     HIGH_WATERMARK,
     down,
@@ -71,6 +72,12 @@ async def test_a_later_pull_begins_where_the_last_one_says(tmp_path: Path) -> No
         second = await bureau.pull(first[-1].watermark)
     assert bureau.calls[1] == {"updated_since": "2026-10-20T05:55:00.000+08:00", "limit": "500"}
     assert second[-1].watermark == first[-1].watermark
+
+
+async def test_a_clock_that_runs_ahead_does_not_make_the_next_pull_miss_rows(tmp_path: Path) -> None:
+    async with tax_bureau(tmp_path, lambda _: envelope([], None, "9000-01-01T00:00:00+08:00")) as bureau:
+        steps = await bureau.pull()
+    assert steps[-1].watermark == {"updated_since": (NOW - VISIBLE_AFTER).isoformat(timespec="milliseconds")}
 
 
 async def test_an_expired_cursor_begins_the_walk_again(tmp_path: Path) -> None:
@@ -148,6 +155,25 @@ async def test_a_broken_interface_is_one_sentence_and_no_watermark(tmp_path: Pat
     async with tax_bureau(tmp_path, lambda _: answer()) as bureau:
         with pytest.raises(SourceError, match=sentence):
             await bureau.pull()
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "identity, deflate, gzip"])
+async def test_an_answer_packed_more_than_once_or_oddly_is_not_unpacked(tmp_path: Path, coding: str) -> None:
+    packed = gzip.compress(gzip.compress(b" " * 1_000_000))
+    async with tax_bureau(tmp_path, lambda _: Response(packed, headers={"Content-Encoding": coding})) as bureau:
+        with pytest.raises(SourceError, match="packs its answer"):
+            await bureau.pull()
+    assert len(bureau.calls) == 1
+
+
+async def test_an_answer_packed_as_asked_for_is_read(tmp_path: Path) -> None:
+    def answer(_: dict[str, str]) -> Response:
+        plain = sample_page(2)
+        return Response(gzip.compress(bytes(plain.body)), headers={"Content-Encoding": "gzip"})
+
+    async with tax_bureau(tmp_path, answer) as bureau:
+        (step,) = await bureau.pull()
+    assert step.rows
 
 
 async def test_a_revoked_token_is_replaced_once(tmp_path: Path) -> None:

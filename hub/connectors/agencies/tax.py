@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -71,7 +71,7 @@ class TaxConnector:
         since = None if watermark is None else str(watermark["updated_since"])
         for _ in range(RESTARTS_MAX + 1):
             try:
-                async with contextlib.aclosing(self._walk(since, day_of(clock()))) as walk:
+                async with contextlib.aclosing(self._walk(since, clock)) as walk:
                     async for step in walk:
                         yield step
             except _CursorExpiredError:
@@ -85,8 +85,8 @@ class TaxConnector:
     async def close(self) -> None:
         await self._http.close()
 
-    async def _walk(self, since: str | None, today: date) -> AsyncGenerator[Step, None]:
-        rows = TaxRows(today)
+    async def _walk(self, since: str | None, clock: Clock) -> AsyncGenerator[Step, None]:
+        rows = TaxRows(day_of(clock()))
         params = {"limit": str(PAGE_ROWS)} if since is None else {"updated_since": since, "limit": str(PAGE_ROWS)}
         cursors: set[str] = set()
         page = 0
@@ -100,20 +100,22 @@ class TaxConnector:
                 raise self._rubbish("a walk comes back to a cursor that was used before")
             checked = tuple(rows.check(record, page) for record in records)
             if not cursor:
-                yield Step(rows=checked, watermark={"updated_since": self._next_start(data.get("high_watermark"))})
+                start = self._next_start(data.get("high_watermark"), clock())
+                yield Step(rows=checked, watermark={"updated_since": start})
                 return
             yield Step(rows=checked)
             cursors.add(cursor)
             params = {"cursor": cursor}
 
-    def _next_start(self, high_watermark: Any) -> str:
+    def _next_start(self, high_watermark: Any, now: datetime) -> str:
+        """A mark in the future, from a clock gone wrong, would make the next pulls miss rows."""
         try:
             mark = datetime.fromisoformat(high_watermark)
         except (TypeError, ValueError):
             mark = None
         if mark is None or mark.tzinfo is None or not 1900 <= mark.year < 9999:
             raise self._rubbish("the last page of a walk has no readable `high_watermark`")
-        return (mark - VISIBLE_AFTER).astimezone(SHANGHAI).isoformat(timespec="milliseconds")
+        return (min(mark, now) - VISIBLE_AFTER).astimezone(SHANGHAI).isoformat(timespec="milliseconds")
 
     async def _page(self, params: dict[str, str]) -> dict[str, Any]:
         """The ``data`` of one answer. A refused token is replaced once; a second refusal in a row is permanent."""

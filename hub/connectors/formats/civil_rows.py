@@ -333,8 +333,11 @@ def _mandatory_text(check: RowCheck, field: str) -> str | None:
 
 
 def parse_instant(text: str) -> datetime | None:
-    """ISO 8601 with offset, from 1900 on; ``None`` for anything else."""
-    if not _INSTANT.fullmatch(text) or text < "1900-01-02":
+    """ISO 8601 with offset, from 1900 on; ``None`` for anything else.
+
+    The last year of the calendar is left out: such an instant may have no form in another zone.
+    """
+    if not _INSTANT.fullmatch(text) or not "1900-01-02" <= text < "9999":
         return None
     try:
         return datetime.fromisoformat(text)

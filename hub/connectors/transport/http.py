@@ -23,6 +23,10 @@ MAX_BODY_BYTES = 256 * 1024 * 1024
 WHOLE_CALL_TIMEOUTS = 20
 """A call may last this many times ``timeout_seconds`` in all, so that a dripping answer does not hold the pull."""
 
+CODINGS = frozenset({"gzip", "deflate"})
+"""Content codings that are undone: a piece read from the network grows to a thousand times its size at most. Several on
+top of one another, or stronger ones, would fill the memory before the size can be checked."""
+
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _T = TypeVar("_T")
@@ -74,7 +78,7 @@ class HttpCaller:
             timeout=timeout_seconds,
             trust_env=False,
             follow_redirects=False,
-            headers={"User-Agent": "credit-hub"},
+            headers={"User-Agent": "credit-hub", "Accept-Encoding": "gzip, deflate"},
         )
 
     async def call(
@@ -147,6 +151,13 @@ class HttpCaller:
         )
 
     async def _read(self, response: httpx.Response, place: str, as_sent: bool) -> bytes:
+        codings = [name.strip().lower() for name in response.headers.get("Content-Encoding", "").split(",")]
+        unusual = [name for name in codings if name not in {"", "identity"}]
+        if not as_sent and (len(unusual) > 1 or not CODINGS.issuperset(unusual)):
+            raise SourceError(
+                f"{place} packs its answer in a way that was not asked for, for source `{self._source}`.",
+                remedy="Ask the agency to send its answers plain or with gzip.",
+            )
         body = bytearray()
         async for chunk in response.aiter_raw() if as_sent else response.aiter_bytes():
             body += chunk
