@@ -84,9 +84,14 @@ async def export_bundle(
 
 
 def _empty_folder(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"`{out}` exists and is not an empty folder.", remedy="Name a new folder for the export.")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"`{out}` exists and is not an empty folder.", remedy="Name a new folder for the export.")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"the folder `{out}` cannot be made: {error.strerror}.", remedy="Name a folder that can be written to."
+        ) from None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 BODY_MAX = 256 * 1024
 """Bytes of a request body; the largest lawful operation is a small part of it."""
 
-_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_ID = re.compile(r"(?!.*[0-9]{15})[A-Za-z0-9._-]{8,64}")  # it is logged, so never what may be an ID number
 
 
 class BodyLimit:

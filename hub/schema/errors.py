@@ -21,6 +21,7 @@ _VARIABLE = re.compile(r'Variable [\'"]\$(\w+)[\'"]')
 _WHICH_OPERATION = ("Must provide operation name", "Unknown operation named")
 _LONG_NUMBER = re.compile(r"[0-9][0-9Xx]{5,}")
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
+_SUGGESTION = re.compile(r" Did you mean .*", re.DOTALL)
 
 
 def told(error: GraphQLError, language: Language, *, validated: bool) -> GraphQLFormattedError:
@@ -61,7 +62,7 @@ def clean(message: str) -> str:
         name = _VARIABLE.match(message)
         which = f"Variable `${name[1]}`" if name else "A value"
         return f"{which} does not have the declared type; see the schema."
-    cut = _FOREIGN.sub("…", _LONG_NUMBER.sub("…", message))
+    cut = _FOREIGN.sub("…", _LONG_NUMBER.sub("…", _SUGGESTION.sub("", message)))
     return cut if len(cut) <= _MESSAGE_MAX else cut[: _MESSAGE_MAX - 1] + "…"
 
 

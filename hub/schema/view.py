@@ -27,6 +27,9 @@ RESPONSE_TYPE = "application/graphql-response+json"
 JSON_DEPTH_MAX = 20
 """Levels of objects and lists in a request; the deepest input of the schema has five."""
 
+DOCUMENT_MAX = 40_000
+"""Characters of a document. A thousand of them are remembered by their text, and 2,000 words need no more."""
+
 _WHICH_OPERATION = ("Unknown operation named", "Can't get GraphQL operation type")
 _NO_SUCH = "The document holds no such operation."
 
@@ -103,6 +106,8 @@ class HubView(GraphQL[OperationContext, None]):
             raise HTTPException(400, "One request holds one operation; a list is not accepted.")
         if not data.query:
             raise HTTPException(400, "The request has no `query`.")
+        if len(data.query) > DOCUMENT_MAX:
+            raise HTTPException(400, f"The document is longer than {DOCUMENT_MAX} characters; split the operation.")
         if data.operation_name is not None and not isinstance(data.operation_name, str):
             raise HTTPException(400, "`operationName` must be text.")
         return data

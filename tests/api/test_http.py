@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from hub.portal.middleware import BODY_MAX
+from hub.schema.view import DOCUMENT_MAX
 
 from .world import HEAD, Api, borrower
 
@@ -182,6 +183,8 @@ async def test_large_bodies_and_deep_values_are_refused(api: Api, token: str) ->
     deep = "{ household { ... on OwnRecord { " + "... { " * 800 + "asOf" + " }" * 800 + " } } }"
     reply = await post(api, token, {"query": deep})
     assert reply.status_code == 400
+    long = await post(api, token, {"query": "{ __typename } #" + "x" * DOCUMENT_MAX})
+    assert (long.status_code, long.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
     many = await post(api, token, {"query": "{ " + "__typename " * 3000 + "}"})
     assert many.json()["errors"][0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
@@ -206,6 +209,15 @@ async def test_errors_do_not_repeat_what_was_sent(api: Api) -> None:
         assert name not in reply.text
 
 
+async def test_errors_suggest_no_names(api: Api, token: str) -> None:
+    for query in (
+        "{ householt { __typename } }",
+        "{ household { ... on OwnRecor { asOf } } }",
+        "{ accessHistory(firs: 1) }",
+    ):
+        assert "Did you mean" not in (await post(api, token, {"query": query})).text
+
+
 async def test_every_reply_carries_its_headers(api: Api, token: str) -> None:
     for reply in (
         await post(api, token, {"query": "{ __typename }"}, **{"x-request-id": "bank-7-0001"}),
@@ -221,6 +233,8 @@ async def test_every_reply_carries_its_headers(api: Api, token: str) -> None:
     assert same.headers["x-request-id"] == "bank-7-0001"
     odd = await post(api, token, {"query": "{ __typename }"}, **{"x-request-id": 'a b"c{}'})
     assert odd.headers["x-request-id"] != 'a b"c{}'
+    number = await post(api, token, {"query": "{ __typename }"}, **{"x-request-id": f"loan-{HEAD.number}"})
+    assert HEAD.number not in number.headers["x-request-id"]
 
 
 async def test_health(api: Api) -> None:

@@ -2,10 +2,13 @@
 
 import shutil
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
+from hub.audit.export import export_bundle
 from hub.cli import main
+from hub.core.errors import InputError
 from tests.audit.vectors import FOLDER
 
 
@@ -30,6 +33,13 @@ def test_altered_entry_is_named_with_its_exit_code(capsys: pytest.CaptureFixture
     path.write_bytes(path.read_bytes().replace(b'"seq":42,', b'"seq":43,'))
     code, out = leave(capsys, "verify", str(copy))
     assert (code, "entry 42" in out, "VERIFIED: 300" in out) == (11, True, False)
+
+
+async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path):
+        with pytest.raises(InputError):
+            await export_bundle(AsyncMock(), out)
 
 
 def test_no_bundle_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
