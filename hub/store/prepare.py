@@ -1,5 +1,6 @@
 """One call that makes the database ready: server, roles, schema."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,14 +61,23 @@ async def prepare(options: StoreOptions, *, tell: Tell | None = None, revision: 
 
 
 def make_home(home: Path) -> None:
-    """Make HUB_HOME where it is missing. Raises :class:`SettingsError` if this user may not."""
+    """Make HUB_HOME where it is missing. Raises :class:`SettingsError` if this user may not, or if it is another's.
+
+    Another user, root above all, would find an empty database of his own beside the keys and the guard of this one.
+    """
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        owner = home.stat().st_uid
     except OSError as error:
         raise SettingsError(
             f"HUB_HOME {home} cannot be made: {error.strerror}.",
             remedy="Make the folder and give it to the user who runs the hub, or set HUB_HOME to another one.",
         ) from None
+    if owner != os.geteuid():
+        raise SettingsError(
+            f"HUB_HOME {home} belongs to user number {owner}, the hub runs as {os.geteuid()}.",
+            remedy="Run the hub as the owner of the folder, or set HUB_HOME to another one.",
+        )
 
 
 def embedded_database(server: EmbeddedServer, options: StoreOptions) -> Database:

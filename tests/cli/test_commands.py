@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import COMMANDS, build
+from hub.core.errors import SettingsError
+from hub.store.prepare import make_home
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -51,6 +53,12 @@ def test_a_home_that_cannot_be_made_is_one_sentence_and_exit_code_2(tmp_path: Pa
     assert done.returncode == 2
     assert done.stderr.startswith(f"hub: HUB_HOME {tmp_path / 'file' / 'home'} cannot be made: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_home_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(SettingsError, match="belongs to user number"):
+        make_home(tmp_path)
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
