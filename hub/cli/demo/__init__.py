@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import os
 import signal
 from typing import Annotated
@@ -32,6 +33,7 @@ def demo(
     the environment the command ends after the story.
     """
     settings = read_settings()
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start is told by the story
     end_after_story = os.environ.get("DEMO_EXIT", "0") not in {"", "0"}
     narrator = Narrator()
 
