@@ -16,7 +16,8 @@ from hub.settings import Settings, load
 
 @pytest.fixture
 def settings(tmp_path: Path, unused_tcp_port: int) -> Settings:
-    return load({"HUB_HOME": str(tmp_path), "HUB_PORT": str(unused_tcp_port)})
+    port = str(unused_tcp_port)
+    return load({"HUB_HOME": str(tmp_path), "HUB_PORT": port, "HUB_PUBLIC_URL": f"http://127.0.0.1:{port}"})
 
 
 async def _start(settings: Settings) -> None:
@@ -45,6 +46,12 @@ async def test_a_home_of_something_else_is_left_alone(settings: Settings) -> Non
     with pytest.raises(SettingsError, match="not a demo's"):
         await _start(settings)
     assert [*settings.home.iterdir()] == [kept]
+
+
+async def test_a_port_without_its_address_is_refused_at_once(tmp_path: Path, unused_tcp_port: int) -> None:
+    with pytest.raises(SettingsError, match="HUB_PUBLIC_URL"):
+        await _start(load({"HUB_HOME": str(tmp_path), "HUB_PORT": str(unused_tcp_port)}))
+    assert not [*tmp_path.iterdir()]
 
 
 def test_too_few_households_are_refused_before_an_earlier_demo_is_removed(

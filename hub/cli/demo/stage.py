@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -84,6 +85,7 @@ class Stage:
 @asynccontextmanager
 async def open_stage(settings: Settings, narrator: Narrator, *, households: int, seed: int) -> AsyncIterator[Stage]:
     """Set everything up and take it down again; the data stay in HUB_HOME."""
+    _check_address(settings)
     bound = listen(settings.host, settings.port)  # before anything else, so that a port in use is told at once
     async with AsyncExitStack() as stack:
         stack.callback(bound.close)
@@ -118,6 +120,17 @@ async def open_stage(settings: Settings, narrator: Narrator, *, households: int,
         await _until_ready(http, settings, server)
         stack.push_async_callback(_stop, server)
         yield Stage(settings, database, keys, sandbox, report, cast, http)
+
+
+def _check_address(settings: Settings) -> None:
+    """The story is told over the public address. Raises :class:`SettingsError` if it has another port here."""
+    url = urlsplit(settings.public_url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    if url.hostname in {"127.0.0.1", "localhost", "::1"} and port != settings.port:
+        raise SettingsError(
+            f"HUB_PORT is {settings.port}, but HUB_PUBLIC_URL is {settings.public_url}.",
+            remedy="Set both to the same port for the demo.",
+        )
 
 
 async def _empty_home(settings: Settings) -> None:
