@@ -6,6 +6,7 @@ closed here and pinned by tests: weak algorithms, an audience list, far expiry, 
 """
 
 import json
+import re
 from collections import defaultdict
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,8 @@ ASSERTION_LIFE_MAX_SECONDS = 300
 _LEEWAY_SECONDS = 10
 _JTI_MAX = 256
 _ASSERTION_MAX = 8192
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What JSON can carry and neither UTF-8 nor the database can."""
 _METHOD = "private_key_jwt"
 _ONE_TEXT = "Client authentication failed."
 
@@ -116,6 +119,7 @@ class _ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
             and max(float(issued), float(starts)) <= now + _LEEWAY_SECONDS
             and isinstance(jti, str)
             and 0 < len(jti) <= _JTI_MAX
+            and _NOT_TEXT.search(jti) is None
         )
 
 
@@ -230,7 +234,7 @@ class AuthorizationEndpoints:
         except InvalidClientError:
             return None
         named = claims.get("sub")
-        if not isinstance(named, str) or not 0 < len(named) <= 64 or "\0" in named:
+        if not isinstance(named, str) or not 0 < len(named) <= 64 or _NOT_TEXT.search(named):
             return None
         found = await self._store.find_client(named)
         if found is None or not found.is_active:

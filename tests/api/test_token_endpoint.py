@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.auth.clients import ASSERTION_TYPE, FORM, assertion, claims, form, jwks, new_key
+from tests.auth.clients import ASSERTION_TYPE, FORM, assertion, claims, form, jwks, new_key, raw_assertion
 
 from .world import Api
 
@@ -70,6 +70,8 @@ def refused_assertions(api: Api) -> dict[str, str]:
         "no subject": with_claims(sub=None),
         "no jti": with_claims(jti=None),
         "jti is a number": with_claims(jti=7),
+        "jti is half a character": raw_assertion(key, claims("risk-a", aud=issuer, jti="\ud800")),
+        "subject is half a character": raw_assertion(key, claims("\ud800", aud=issuer)),
         "unknown client": assertion(key, claims("nobody", aud=issuer)),
         "subject is a list": with_claims(sub=["risk-a"]),
         "other key": assertion(new_key("ES256"), claims("risk-a", aud=issuer)),

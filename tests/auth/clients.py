@@ -1,12 +1,13 @@
 """A registered client and its assertions, made with joserfc as a bank would make them."""
 
+import json
 import time
 import uuid
 import warnings
 from typing import Any
 from urllib.parse import urlencode
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -36,6 +37,11 @@ def assertion(key: Any, body: dict[str, Any], algorithm: str = "ES256", **header
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)
         return jwt.encode({"alg": algorithm, **header}, body, key, algorithms=[algorithm])
+
+
+def raw_assertion(key: Any, body: dict[str, Any]) -> str:
+    """An assertion whose claims are written as JSON with escapes, which can carry more than text."""
+    return jws.serialize_compact({"alg": "ES256"}, json.dumps(body).encode(), key, algorithms=["ES256"])
 
 
 def form(signed: str, **changes: str | None) -> bytes:
