@@ -16,7 +16,6 @@ from bench.sizes import disk, postmaster
 from bench.stage import open_stage
 from bench.watch import ForeignLoad
 
-
 _EXTRA_SECONDS = 240
 """A run of full size is to end within six minutes, also where others keep the machine busy."""
 
