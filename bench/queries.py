@@ -26,6 +26,7 @@ _COMPARED = 20
 """Borrowers whose answers must be equal before anything is measured."""
 
 _CONNECTIONS = (1, 8, 32)
+_WARM_UP_SECONDS = 0.5
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Queries:
     peer_port: int
     caller: SystemCaller
     bodies: dict[str, list[str]] = field(default_factory=dict)
+    seconds: float = 0.0
     next: int = 0
     answered: int = 0
     compared: dict[str, Any] = field(default_factory=dict)
@@ -134,8 +136,10 @@ class Queries:
 
     async def warm_up(self, variants: list[Variant]) -> None:
         """One short sample of each, thrown away."""
+        self.seconds = min(_WARM_UP_SECONDS, self.options.seconds)
         for variant in variants:
             await variant.measure()
+        self.seconds = self.options.seconds
 
     async def _hub(self, connections: int, document: str) -> dict[str, float]:
         # A token lives five minutes; a fresh one before it could run out, outside the measured time.
@@ -162,7 +166,7 @@ class Queries:
                 "bodies": self.bodies[document],
                 "first": self.next,
                 "concurrency": connections,
-                "seconds": self.options.seconds,
+                "seconds": self.seconds,
                 "marks": marks,
             }
         )
@@ -178,17 +182,17 @@ class Queries:
 
     async def _statement(self, connections: int, batch: int) -> dict[str, float]:
         job = {"kind": "statement", "database": STATEMENT, "concurrency": connections, "batch": batch}
-        return await self.worker.ask({**job, "seconds": self.options.seconds})
+        return await self.worker.ask({**job, "seconds": self.seconds})
 
     async def _pgbench(self) -> dict[str, float]:
         database = self.stage.database.named(STATEMENT)
         count = len(self.stage.borrowers)
-        return await by_pgbench(self.stage.server, database, count=count, concurrency=8, seconds=self.options.seconds)
+        return await by_pgbench(self.stage.server, database, count=count, concurrency=8, seconds=self.seconds)
 
     async def _append(self) -> dict[str, float]:
         persons = [str(borrower.person_id) for borrower in self.stage.borrowers]
         job = {"kind": "append", "database": LOG, "concurrency": 32, "persons": persons}
-        return await self.worker.ask({**job, "seconds": self.options.seconds})
+        return await self.worker.ask({**job, "seconds": self.seconds})
 
     async def facts(self) -> dict[str, Any]:
         """What is known besides rates. Raises :class:`RuntimeError` if an answer left without its entry."""
