@@ -14,12 +14,6 @@ from tests.connectors.tax_agency import sample_page, tax_bureau
 from tests.done.hub_process import Ended, HubHome, open_home
 from tests.done.opened import tables
 
-SENTENCES = {
-    "missing": "the audit guard file is missing",
-    "of another log": "holds no head signed by this log's key",
-    "ahead of the database": "the database was rolled back",
-}
-
 
 @pytest.fixture
 async def home() -> AsyncIterator[HubHome]:
@@ -56,7 +50,17 @@ def write_files(folder: Path, port: int) -> dict[str, Path]:
     return {name: folder / name for name in ("keys.json", "sources.toml", "numbers", "out.jsonl")}
 
 
-async def test_commands_refuse_in_one_sentence(home: HubHome, tmp_path: Path, unused_tcp_port: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("missing", "the audit guard file is missing"),
+        pytest.param("of another log", "holds no head signed by this log's key", marks=pytest.mark.long),
+        pytest.param("ahead of the database", "the database was rolled back", marks=pytest.mark.long),
+    ],
+)
+async def test_commands_refuse_in_one_sentence(
+    home: HubHome, tmp_path: Path, unused_tcp_port: int, kind: str, sentence: str
+) -> None:
     async with tax_bureau(tmp_path, lambda query: sample_page(2 if "cursor" in query else 1)) as bureau:
         files = write_files(tmp_path, bureau.port)
         register = [
@@ -74,16 +78,14 @@ async def test_commands_refuse_in_one_sentence(home: HubHome, tmp_path: Path, un
         await home.save("early")
         await one_entry(home)
         await home.save("late")
-        for kind, sentence in SENTENCES.items():
-            await spoil(home, kind)
-            before = await state(home)
-            names = list(commands) if kind == "missing" else ["pull", "serve"]
-            ended = await asyncio.gather(*(home.run(*commands[name], HUB_PORT=str(unused_tcp_port)) for name in names))
-            for name, end in zip(names, ended, strict=True):
-                check_refusal(end, f"{name}, guard {kind}", sentence)
-            assert await state(home) == before, kind
-            assert not files["out.jsonl"].exists()
-            await home.restore("late")
+        await spoil(home, kind)
+        before = await state(home)
+        ended = await asyncio.gather(*(home.run(*one, HUB_PORT=str(unused_tcp_port)) for one in commands.values()))
+        for name, end in zip(commands, ended, strict=True):
+            check_refusal(end, f"{name}, guard {kind}", sentence)
+        assert await state(home) == before, kind
+        assert not files["out.jsonl"].exists()
+        await home.restore("late")
         for name, command in commands.items():
             if name != "serve":
                 end = await home.run(*command)

@@ -21,8 +21,8 @@ SIZE = WIDTH + 20
 """More entries than a full tile holds."""
 
 EXIT = {"altered": 11, "missing": 12, "reordered": 13, "added": 14}
-PLACES = (0, 1, 100, WIDTH - 1, WIDTH, SIZE - 1)
-"""The first, some in the full tile, its last, the first and the last of the incomplete one."""
+PLACES = (0, 100, WIDTH - 1, WIDTH, SIZE - 1)
+"""The first, one within the full tile, its last, the first and the last of the incomplete one."""
 
 
 class Exported:
