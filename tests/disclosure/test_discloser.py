@@ -180,7 +180,7 @@ async def test_what_the_log_keeps_can_be_opened_again_by_the_log_alone(world: Wo
     await world.basis(HEAD)
     pool = await world.database.pool(DbRole.APP, size=2)
     try:
-        async with Receipts(world.database) as receipts, Discloser(pool, world.keys, receipts, deadline=0.2) as gate:
+        async with Receipts(world.database) as receipts, Discloser(pool, world.keys, receipts, deadline=1) as gate:
             with pytest.raises(AuditError):
                 await gate.disclose(request("officer-a", by_number(HEAD)))
     finally:

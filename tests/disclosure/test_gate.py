@@ -167,6 +167,14 @@ async def test_a_bank_watches_only_people_who_owe_it_something(world: World) -> 
     assert (await world.ask("officer-a", HEAD, purpose="POST_LOAN_REVIEW")).all_withheld("NO_BASIS")
 
 
+async def test_a_loan_that_is_paid_off_is_nothing_to_watch(world: World) -> None:
+    await world.owner.execute(
+        "DELETE FROM record.section WHERE category = 'bank.loan' AND form = 'TOTAL' AND owner = $1", BANK_A
+    )
+    await world.basis(HEAD, purpose="POST_LOAN_REVIEW")
+    assert (await world.ask("officer-a", HEAD, purpose="POST_LOAN_REVIEW")).all_withheld("NO_BASIS")
+
+
 async def test_an_asker_without_area_is_out_of_area(world: World) -> None:
     await world.basis(HEAD)
     assert (await world.ask("nowhere-a", HEAD)).all_withheld("OUT_OF_AREA")
@@ -187,6 +195,7 @@ async def test_a_resident_cannot_ask_about_anybody_else(world: World) -> None:
     await world.basis(WIFE)
     for options in ({"person_id": WIFE.person_id}, {"person": WIFE}):
         reply = await world.ask("head", purpose="SELF_ACCESS", **options)
+        assert not reply.sections, "nor is his own record the answer to a question about somebody else"
         assert canary(WIFE.person_id, "identity/VALUE") not in reply.text
         assert WIFE.person_id not in {person for person, *_ in reply.sections}
 
@@ -311,8 +320,10 @@ async def test_every_reply_satisfies_the_closed_list_of_events(world: World) -> 
         "SELECT * FROM consent.basis", "SELECT * FROM consent.record", "SELECT * FROM access.client",
         "SELECT * FROM access.decision", "SELECT * FROM audit.pending", "UPDATE consent.quota SET uses = 0",
         "INSERT INTO access.decision SELECT * FROM access.decision", "DELETE FROM access.subject_day",
-        "SELECT access.read_sections(NULL, NULL)", "SELECT access.lock_bases(NULL, NULL)",
-        "SELECT access.rule(NULL, NULL, NULL)", "SELECT access.answer_one(NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        "SELECT access.read_sections(NULL, NULL, NULL)", "SELECT access.lock_bases(NULL)",
+        "SELECT access.rule_parts(NULL, NULL, NULL)", "SELECT access.rule_named(NULL, NULL, NULL, NULL, NULL)",
+        "SELECT access.answer_one(NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        "SELECT access.resolve('[]', now()::date)",
         "SELECT * FROM access.find_asker('officer-a')", "SELECT * FROM consent.person_of('head', 't', now())",
     ],
 )  # fmt: skip

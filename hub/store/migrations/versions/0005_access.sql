@@ -368,34 +368,9 @@ BEGIN
       AND NOT EXISTS (SELECT FROM auth.revoked_token t WHERE t.jti = p_token);
 END $$;
 
--- A registered system or an account, by its id; the one place that says what an asker is.
-CREATE FUNCTION access.find_asker(p_asker text)
-RETURNS TABLE (role text, organisation_id text, status text, purposes text[], county_codes char(6)[],
-               village_codes text[], own_person uuid, day_limit int)
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN QUERY
-    SELECT c.role, c.organisation_id, c.status, c.purposes, c.county_codes, '{}'::text[], NULL::uuid,
-           c.max_subjects_per_day
-    FROM access.client c WHERE c.client_id = p_asker;
-    IF NOT FOUND THEN
-        RETURN QUERY
-        SELECT a.role, CASE WHEN a.role = 'RESIDENT' THEN '' ELSE coalesce(a.organisation_id, 'hub') END, a.status,
-               NULL::text[], a.county_codes, a.village_codes, CASE WHEN a.role = 'RESIDENT' THEN a.person_id END,
-               (SELECT l.max_subjects_per_day FROM access.role_limit l WHERE l.role = a.role)
-        FROM auth.account a WHERE a.account_id = p_asker;
-    END IF;
-END $$;
-
--- The organisation that an asker speaks for: '' for a resident (himself), `hub` for the hub's own people, null for nobody.
-CREATE FUNCTION access.organisation_of(p_asker text) RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT found.organisation_id FROM access.find_asker(p_asker) AS found
-$$;
-
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA access, consent FROM PUBLIC;
 GRANT USAGE ON SCHEMA access, consent TO hub_app;
 GRANT EXECUTE ON FUNCTION
     consent.ask, consent.requests_of, consent.grant_request, consent.refuse_request, consent.withdraw,
-    consent.consents_of, consent.request_state, access.organisation_of
+    consent.consents_of, consent.request_state
 TO hub_app;
