@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hub.access.publish import publish
 from hub.cli.demo.narrator import Narrator
 from hub.cli.pull import pull_sources
 from hub.cli.session import open_database, operator_name
 from hub.connectors.sources import load_sources
 from hub.core.clock import system_clock
 from hub.core.errors import SettingsError
+from hub.flows.load_rules import load_rules
 from hub.flows.receipts import receipt_desk
 from hub.main import listen, serve
 from hub.sandbox.caller import Caller, SystemCaller
@@ -108,9 +108,9 @@ async def open_stage(settings: Settings, narrator: Narrator, *, households: int,
         database = await open_database(settings)
         keys = FileKeys(settings.keys_folder)
         cast = Cast(settings.home)
+        await load_rules(database, keys, settings.home)
         owner = await database.connect(DbRole.OWNER)
         try:
-            await publish(owner, keys)
             async with receipt_desk(database, keys, settings.home) as receipts:
                 await cast.register(owner, keys, receipts, sandbox.story)
         finally:
