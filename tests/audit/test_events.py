@@ -24,8 +24,10 @@ def test_document_is_up_to_date() -> None:
 
 def test_database_knows_the_same_list() -> None:
     versions = ROOT / "hub/store/migrations/versions"
-    newest = [text for path in sorted(versions.glob("*.sql")) if "pending_event" in (text := path.read_text())][-1]
-    listed = re.search(r"pending_event CHECK \(event IN \((.*?)\)\)", newest, re.DOTALL)
+    newest = [text for path in sorted(versions.glob("*.sql")) if "audit.check_pending()" in (text := path.read_text())][
+        -1
+    ]
+    listed = re.search(r"NEW\.event NOT IN \((.*?)\)", newest, re.DOTALL)
     assert listed is not None
     assert set(re.findall(r"'([^']+)'", listed[1])) == set(EVENTS)
 
