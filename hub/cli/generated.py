@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hub.core.errors import SettingsError
+
 FILES = {
     "docs/SETTINGS.md": "hub.settings:as_markdown",
     "docs/FIELDS.md": "hub.core.fields:as_markdown",
@@ -34,7 +36,13 @@ def generated(
 
 def _differs(path: Path, source: str, *, write: bool) -> bool:
     module, function = source.split(":")
-    text: str = getattr(importlib.import_module(module), function)()
+    try:
+        text: str = getattr(importlib.import_module(module), function)()
+    except LookupError as error:
+        if type(error) is not LookupError:
+            raise
+        # Our own sentence on what is missing from one of the tables.
+        raise SettingsError(f"{path} cannot be written: {error.args[0]}.") from error
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     if write:
