@@ -67,7 +67,7 @@ async def test_listed_files_verify_and_hold_the_rows_they_say(sandbox: Sandbox, 
             assert header["b64"] is False
             kids.add(header["kid"])
             assert len(gzip.decompress(content).splitlines()) == file["rows"]
-    assert len(kids) == 2
+    assert len(kids) >= 2, "keys rotate; another test of this world may have let one more day pass"
     assert set(refused.values()) == {
         "CONTROL_MISSING",
         "SIGNATURE_INVALID",
