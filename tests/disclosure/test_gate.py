@@ -320,16 +320,24 @@ async def test_every_reply_satisfies_the_closed_list_of_events(world: World) -> 
         "SELECT * FROM consent.basis", "SELECT * FROM consent.record", "SELECT * FROM access.client",
         "SELECT * FROM access.decision", "SELECT * FROM audit.pending", "UPDATE consent.quota SET uses = 0",
         "INSERT INTO access.decision SELECT * FROM access.decision", "DELETE FROM access.subject_day",
-        "SELECT access.read_sections(NULL, NULL, NULL)", "SELECT access.lock_bases(NULL)",
-        "SELECT access.rule_parts(NULL, NULL, NULL)", "SELECT access.rule_named(NULL, NULL, NULL, NULL, NULL)",
-        "SELECT access.answer_one(NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
-        "SELECT access.resolve('[]', now()::date)",
         "SELECT * FROM access.find_asker('officer-a')", "SELECT * FROM consent.person_of('head', 't', now())",
     ],
 )  # fmt: skip
 async def test_the_application_may_do_nothing_but_ask(world: World, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await world.app.execute(statement)
+
+
+async def test_no_step_of_the_gate_can_be_called_by_itself(world: World) -> None:
+    steps = await world.owner.fetch(
+        "SELECT format('SELECT %s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', t::regtype), ', ')"
+        " FROM unnest(proargtypes) AS t)) AS call FROM pg_proc"
+        " WHERE pronamespace = 'access'::regnamespace AND proname NOT IN ('disclose', 'organisation_of')"
+    )
+    assert len(steps) > 10
+    for step in steps:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await world.app.execute(step["call"])
 
 
 async def test_no_rules_no_answer(world: World) -> None:

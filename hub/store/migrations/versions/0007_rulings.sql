@@ -183,14 +183,16 @@ BEGIN
             CASE WHEN v_refusal IS NOT NULL THEN v_refusal
                  WHEN NOT v_wire.purpose = ANY (v_asker.purposes) THEN 'PURPOSE_MISMATCH'
                  WHEN v_asker.role <> 'RESIDENT'
-                      AND cardinality(v_asker.county_codes) + cardinality(v_asker.village_codes) = 0 THEN 'OUT_OF_AREA' END,
+                      AND cardinality(v_asker.county_codes) + cardinality(v_asker.village_codes) = 0
+                     THEN 'OUT_OF_AREA' END,
             CASE WHEN v_person.person_id IS NULL THEN 'UNKNOWN'
                  WHEN v_fits IS NOT TRUE THEN 'NOT_THE_PERSON'
                  WHEN v_asker.role <> 'RESIDENT' AND v_in_area IS NOT TRUE THEN 'OTHER_AREA' END,
             v_asker.day_limit,
             coalesce(decode(v_wire.identity[1], 'hex'), v_person.identity_index, uuid_send(v_found)),
             v_person.person_id, CASE WHEN v_fits THEN v_person.person_id END, v_person.county,
-            coalesce(v_person.household_id, c_nowhere), v_adults, v_person.birth_date <= v_grown_up, v_in_area)::access.asked;
+            coalesce(v_person.household_id, c_nowhere), v_adults, v_person.birth_date <= v_grown_up, v_in_area
+        )::access.asked;
     END LOOP;
     RETURN v_resolved;
 END $$;
@@ -229,18 +231,18 @@ DECLARE
     v_fresh int[];  -- for each subject not asked about before today, the first request that does
     v_over  int[];
 BEGIN
-    WITH fresh AS (
-        INSERT INTO access.subject_day (asker, day, subject_key)
-        SELECT DISTINCT a.asker, p_today, a.subject_key FROM unnest(p_asked) AS a
+    WITH wanted AS MATERIALIZED (
+        SELECT a.asker, a.subject_key, min(a.ordinal) AS ordinal FROM unnest(p_asked) AS a
         WHERE a.refusal IS NULL AND a.day_limit IS NOT NULL AND a.subject_key IS NOT NULL
-        ORDER BY a.asker, a.subject_key
+        GROUP BY a.asker, a.subject_key
+    ), fresh AS (
+        INSERT INTO access.subject_day (asker, day, subject_key)
+        SELECT w.asker, p_today, w.subject_key FROM wanted w ORDER BY w.asker, w.subject_key
         ON CONFLICT DO NOTHING
         RETURNING asker, subject_key
     )
-    SELECT array_agg(first.ordinal) INTO v_fresh
-    FROM fresh f
-    CROSS JOIN LATERAL (SELECT min(a.ordinal) AS ordinal FROM unnest(p_asked) AS a
-                        WHERE a.asker = f.asker AND a.subject_key = f.subject_key) first;
+    SELECT array_agg(w.ordinal) INTO v_fresh
+    FROM fresh f JOIN wanted w ON w.asker = f.asker AND w.subject_key = f.subject_key;
     IF v_fresh IS NULL THEN
         RETURN '{}';
     END IF;
@@ -250,27 +252,40 @@ BEGIN
         GROUP BY a.asker ORDER BY a.asker
         ON CONFLICT (asker, day) DO UPDATE SET subjects = c.subjects + excluded.subjects
         RETURNING c.asker, c.subjects
-    ), ranked AS (
+    )
+    SELECT array_agg(a.ordinal) INTO v_over
+    FROM unnest(p_asked) AS a JOIN counted c ON c.asker = a.asker WHERE c.subjects > a.day_limit;
+    IF v_over IS NULL THEN
+        RETURN '{}';
+    END IF;
+    RETURN access.leave_out(p_asked, v_fresh, p_today);
+END $$;
+
+-- The ordinals of those subjects, of the fresh ones, that are over the limit. Whoever is not answered does not count as
+-- asked about.
+CREATE FUNCTION access.leave_out(p_asked access.asked[], p_fresh int[], p_today date) RETURNS int[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_over int[];
+BEGIN
+    WITH ranked AS (
         SELECT a.asker, a.subject_key,
                c.subjects - count(*) OVER (PARTITION BY a.asker)
                    + row_number() OVER (PARTITION BY a.asker ORDER BY a.ordinal) AS place
-        FROM unnest(p_asked) AS a JOIN counted c ON c.asker = a.asker
-        WHERE a.ordinal = ANY (v_fresh)
+        FROM unnest(p_asked) AS a JOIN access.subject_count c ON c.asker = a.asker AND c.day = p_today
+        WHERE a.ordinal = ANY (p_fresh)
     )
     SELECT coalesce(array_agg(a.ordinal), '{}') INTO v_over
     FROM unnest(p_asked) AS a JOIN ranked r ON r.asker = a.asker AND r.subject_key = a.subject_key
     WHERE r.place > a.day_limit;
-    IF cardinality(v_over) > 0 THEN
-        -- Whoever was not answered does not count as asked about.
-        WITH undone AS (
-            DELETE FROM access.subject_day d USING unnest(p_asked) AS a
-            WHERE a.ordinal = ANY (v_over) AND d.asker = a.asker AND d.day = p_today AND d.subject_key = a.subject_key
-            RETURNING d.asker, d.subject_key
-        )
-        UPDATE access.subject_count c SET subjects = c.subjects - u.n
-        FROM (SELECT asker, count(*) AS n FROM undone GROUP BY asker) u
-        WHERE c.asker = u.asker AND c.day = p_today;
-    END IF;
+    WITH undone AS (
+        DELETE FROM access.subject_day d USING unnest(p_asked) AS a
+        WHERE a.ordinal = ANY (v_over) AND d.asker = a.asker AND d.day = p_today AND d.subject_key = a.subject_key
+        RETURNING d.asker, d.subject_key
+    )
+    UPDATE access.subject_count c SET subjects = c.subjects - u.n
+    FROM (SELECT asker, count(*) AS n FROM undone GROUP BY asker) u
+    WHERE c.asker = u.asker AND c.day = p_today;
     RETURN v_over;
 END $$;
 
@@ -353,17 +368,19 @@ END $$;
 
 -- Rule on the person named and use his basis.
 CREATE FUNCTION access.rule_named(
-    p_asked access.asked, p_basis access.held_basis, p_over int[], p_digest bytea, p_print bytea
+    p_asked access.asked, p_held access.held_basis[], p_over int[], p_digest bytea, p_now timestamptz, p_print bytea
 ) RETURNS access.ruling
 LANGUAGE plpgsql AS $$
 DECLARE
     v_ruling access.ruling;
-    v_basis  access.held_basis := p_basis;
+    v_one    access.held_basis;
+    v_basis  access.held_basis;
     v_ruled  record;
 BEGIN
     v_ruling.granted := '{}';
     v_ruling.withheld := '{}';
-    v_ruling.cause := coalesce(p_asked.barred, CASE WHEN p_asked.ordinal = ANY (p_over) THEN 'QUOTA' END, p_asked.missed);
+    v_ruling.cause := coalesce(p_asked.barred, CASE WHEN p_asked.ordinal = ANY (p_over) THEN 'QUOTA' END,
+                               p_asked.missed);
     IF v_ruling.cause IS NOT NULL THEN
         IF p_asked.refusal IS NULL THEN
             -- What was decided before the person was looked at is told; everything else looks alike.
@@ -373,6 +390,11 @@ BEGIN
         END IF;
         RETURN v_ruling;
     END IF;
+    FOREACH v_one IN ARRAY p_held LOOP
+        IF v_one.named AND v_one.effective_from <= p_now AND p_now < v_one.expires_at THEN
+            v_basis := v_one;
+        END IF;
+    END LOOP;
     IF p_asked.purpose = 'POST_LOAN_REVIEW' AND v_basis.basis_id IS NOT NULL AND NOT access.has_own_loan(p_asked) THEN
         v_basis := NULL;
         v_ruling.cause := 'NO_LIVE_LOAN';
@@ -411,10 +433,11 @@ BEGIN
         SELECT m.person_id, h.basis_id, h.limited
         FROM access.decision d
         CROSS JOIN unnest(p_asked.adults) WITH ORDINALITY AS m (person_id, place)
-        LEFT JOIN unnest(p_held) AS h ON h.ordinal = p_asked.ordinal AND h.person_id = m.person_id
-                                     AND h.effective_from <= p_now AND p_now < h.expires_at
+        LEFT JOIN unnest(p_held) AS h
+               ON h.person_id = m.person_id AND h.effective_from <= p_now AND p_now < h.expires_at
         -- The rule by which the person named was granted it: only what hangs on the basis is left to decide.
-        WHERE d.digest = p_digest AND d.role = p_asked.role AND d.purpose = p_asked.purpose AND d.part = 'identity/VALUE'
+        WHERE d.digest = p_digest AND d.role = p_asked.role AND d.purpose = p_asked.purpose
+          AND d.part = 'identity/VALUE'
           AND (NOT d.needs_basis OR 'identity/VALUE' = ANY (h.parts))
           AND (NOT d.needs_heightened_notice OR h.heightened)
         ORDER BY m.place
