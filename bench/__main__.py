@@ -60,7 +60,8 @@ async def measure(options: Options) -> dict[str, Any]:
         "bytes on disk per household before the queries": per_household,
         **facts,
     }
-    return report.assemble(asdict(options), [*reading, *writing], facts, time.monotonic() - began)
+    chosen = {name: value for name, value in asdict(options).items() if name != "results"}  # a place, not a choice
+    return report.assemble(chosen, [*reading, *writing], facts, time.monotonic() - began)
 
 
 def main() -> int:
