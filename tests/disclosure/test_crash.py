@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
+import psutil
 import pytest
 
 from hub.audit.receipts import Receipts
@@ -33,7 +35,7 @@ async def ask_until_it_breaks(gate: Discloser, answered: list[UUID]) -> None:
     while True:
         try:
             disclosure, receipt = await gate.disclose(request("officer-a", by_number(HEAD)))
-        except HubError:
+        except (HubError, asyncpg.PostgresError, OSError):
             return
         assert str(receipt.leaf().ev) == str(disclosure.event)
         answered.append(disclosure.event)
@@ -56,10 +58,11 @@ async def ask_and_crash(world: World, home: Path, answered: list[UUID], seconds:
             await asyncio.sleep(seconds)
             os.kill(postmaster, signal.SIGQUIT)
             await asyncio.gather(*asking)
-    except HubError:
-        pass  # the sequencer says that it lost the database
+    except (HubError, asyncpg.PostgresError, OSError):
+        pass  # whoever closes last finds that the database is gone
     finally:
         pool.terminate()
+    psutil.wait_procs([psutil.Process(postmaster)] if psutil.pid_exists(postmaster) else [], timeout=20)
 
 
 @pytest.mark.long
