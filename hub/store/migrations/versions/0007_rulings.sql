@@ -46,18 +46,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT (access.find_asker(p_asker)).organisation_id
 $$;
 
--- Whom a request is about. `found_id` is the person behind the number or id, whatever else is wrong; `person_id` the
--- same, where number and name fit and he lives.
-CREATE TYPE access.subject AS (
-    found_id       uuid,
-    person_id      uuid,
-    county         char(6),
-    household_id   uuid,
-    identity_index bytea,
-    birth_date     date,
-    in_area        boolean
-);
-
 -- One request, resolved: who asks as the tables say, whom it is about, and what it may rest on.
 CREATE TYPE access.asked AS (
     ordinal         int,
@@ -115,48 +103,8 @@ CREATE TYPE access.ruling AS (
     others    access.other_adult[]
 );
 
--- Whom a request is about. A resident is always about himself, and answered only if a number or id that he names is his
--- own; everybody else names a number and a name, or a person id that was decoded from his own organisation's pseudonym.
-CREATE FUNCTION access.find_subject(p_asker access.asker, p_person uuid, p_identity text[], p_names text[])
-RETURNS access.subject
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    v_found   uuid := coalesce(p_asker.own_person, p_person);
-    v_county  char(6);
-    v_person  record;
-    v_fits    boolean;
-    v_in_area boolean;
-BEGIN
-    IF v_found IS NULL THEN
-        SELECT d.person_id, d.county INTO v_found, v_county FROM record.directory d
-        WHERE d.blind_index = ANY (ARRAY (SELECT decode(i.hex, 'hex') FROM unnest(p_identity) AS i (hex)))
-        LIMIT 1;
-    END IF;
-    SELECT p.person_id, p.county, p.household_id, p.identity_index, p.name_index, p.birth_date, p.status
-    INTO v_person FROM record.person p
-    WHERE p.person_id = v_found AND (v_county IS NULL OR p.county = v_county) LIMIT 1;
-    IF p_asker.own_person IS NULL THEN
-        v_fits := p_person IS NOT NULL OR encode(v_person.name_index, 'hex') = ANY (p_names);
-    ELSIF p_identity IS NULL THEN
-        v_fits := p_person IS NULL OR p_person = p_asker.own_person;
-    ELSE
-        v_fits := EXISTS (SELECT FROM record.directory d WHERE d.person_id = p_asker.own_person
-                                                           AND encode(d.blind_index, 'hex') = ANY (p_identity));
-    END IF;
-    IF cardinality(p_asker.village_codes) > 0 THEN
-        v_in_area := EXISTS (
-            SELECT FROM record.household h CROSS JOIN unnest(p_asker.village_codes) AS v (code)
-            WHERE h.county = v_person.county AND h.household_id = v_person.household_id
-              AND starts_with(h.village_code, v.code));
-    ELSE
-        v_in_area := v_person.county = ANY (p_asker.county_codes)
-                     AND p_asker.role NOT IN ('COLLECTOR', 'VILLAGE_REVIEWER');
-    END IF;
-    RETURN ROW(v_person.person_id, CASE WHEN v_fits AND v_person.status = 'ACTIVE' THEN v_person.person_id END,
-               v_person.county, v_person.household_id, v_person.identity_index, v_person.birth_date, v_in_area);
-END $$;
-
--- All requests of a call, resolved. Fails if one of them cannot be decided or recorded.
+-- All requests of a call, resolved. A resident is always about himself; everybody else names a number and a name, or a
+-- person id that was decoded from his own organisation's pseudonym.
 CREATE FUNCTION access.resolve(p_requests jsonb, p_today date) RETURNS access.asked[]
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -167,7 +115,11 @@ DECLARE
     v_parts    text[];
     v_asker    access.asker;
     v_refusal  text;
-    v_subject  access.subject;
+    v_found    uuid;
+    v_county   char(6);
+    v_person   record;
+    v_fits     boolean;
+    v_in_area  boolean;
     v_adults   uuid[];
 BEGIN
     FOR v_wire IN
@@ -189,13 +141,38 @@ BEGIN
         v_refusal := CASE WHEN v_asker.role IS NULL THEN 'ASKER_UNKNOWN'
             WHEN EXISTS (SELECT FROM auth.revoked_token t WHERE t.jti = v_wire.token) THEN 'TOKEN_REVOKED'
             WHEN v_asker.status <> 'ACTIVE' THEN 'ASKER_SUSPENDED' END;
-        v_subject := access.find_subject(v_asker, v_wire.person, v_wire.identity, v_wire.names);
+        v_found := coalesce(v_asker.own_person, v_wire.person);
+        v_county := NULL;
+        IF v_found IS NULL THEN
+            SELECT d.person_id, d.county INTO v_found, v_county FROM record.directory d
+            WHERE d.blind_index = ANY (ARRAY (SELECT decode(i.hex, 'hex') FROM unnest(v_wire.identity) AS i (hex)))
+            LIMIT 1;
+        END IF;
+        SELECT p.person_id, p.county, p.household_id, p.identity_index, p.name_index, p.birth_date, p.status
+        INTO v_person FROM record.person p
+        WHERE p.person_id = v_found AND (v_county IS NULL OR p.county = v_county) LIMIT 1;
+        -- A resident who names a number is answered only if the number is his own.
+        v_fits := v_person.status = 'ACTIVE' AND CASE
+            WHEN v_asker.own_person IS NOT NULL AND v_wire.identity IS NOT NULL THEN EXISTS (
+                SELECT FROM record.directory o
+                WHERE o.person_id = v_asker.own_person AND encode(o.blind_index, 'hex') = ANY (v_wire.identity))
+            WHEN v_asker.own_person IS NOT NULL THEN v_wire.person IS NULL OR v_wire.person = v_asker.own_person
+            WHEN v_wire.person IS NOT NULL THEN true
+            ELSE encode(v_person.name_index, 'hex') = ANY (v_wire.names) END;
+        v_in_area := v_person.county = ANY (v_asker.county_codes)
+                     AND v_asker.role NOT IN ('COLLECTOR', 'VILLAGE_REVIEWER');
+        IF cardinality(v_asker.village_codes) > 0 THEN
+            v_in_area := EXISTS (
+                SELECT FROM record.household h CROSS JOIN unnest(v_asker.village_codes) AS v (code)
+                WHERE h.county = v_person.county AND h.household_id = v_person.household_id
+                  AND starts_with(h.village_code, v.code));
+        END IF;
         v_adults := NULL;
-        IF v_subject.person_id IS NOT NULL AND (v_wire.others OR 'roster/VALUE' = ANY (v_parts)) THEN
+        IF v_fits AND (v_wire.others OR 'roster/VALUE' = ANY (v_parts)) THEN
             v_adults := ARRAY (
                 SELECT m.person_id FROM record.person m
-                WHERE m.county = v_subject.county AND m.household_id = v_subject.household_id AND m.status = 'ACTIVE'
-                  AND m.birth_date <= v_grown_up AND m.person_id <> v_subject.person_id
+                WHERE m.county = v_person.county AND m.household_id = v_person.household_id AND m.status = 'ACTIVE'
+                  AND m.birth_date <= v_grown_up AND m.person_id <> v_person.person_id
                 ORDER BY m.person_id);
         END IF;
         v_resolved := v_resolved || ROW(
@@ -208,14 +185,13 @@ BEGIN
                  WHEN v_asker.role <> 'RESIDENT'
                       AND cardinality(v_asker.county_codes) + cardinality(v_asker.village_codes) = 0
                      THEN 'OUT_OF_AREA' END,
-            CASE WHEN v_subject.found_id IS NULL THEN 'UNKNOWN'
-                 WHEN v_subject.person_id IS NULL THEN 'NOT_THE_PERSON'
-                 WHEN v_asker.role <> 'RESIDENT' AND v_subject.in_area IS NOT TRUE THEN 'OTHER_AREA' END,
+            CASE WHEN v_person.person_id IS NULL THEN 'UNKNOWN'
+                 WHEN v_fits IS NOT TRUE THEN 'NOT_THE_PERSON'
+                 WHEN v_asker.role <> 'RESIDENT' AND v_in_area IS NOT TRUE THEN 'OTHER_AREA' END,
             v_asker.day_limit,
-            coalesce(decode(v_wire.identity[1], 'hex'), v_subject.identity_index,
-                     uuid_send(coalesce(v_asker.own_person, v_wire.person))),
-            v_subject.found_id, v_subject.person_id, v_subject.county, coalesce(v_subject.household_id, c_nowhere),
-            v_adults, v_subject.birth_date <= v_grown_up, v_subject.in_area
+            coalesce(decode(v_wire.identity[1], 'hex'), v_person.identity_index, uuid_send(v_found)),
+            v_person.person_id, CASE WHEN v_fits THEN v_person.person_id END, v_person.county,
+            coalesce(v_person.household_id, c_nowhere), v_adults, v_person.birth_date <= v_grown_up, v_in_area
         )::access.asked;
     END LOOP;
     RETURN v_resolved;
