@@ -104,6 +104,14 @@ _ALL = (
     _reading("history:resident:queried", "A resident read who looked at his data."),
     _reading("household:resident:queried", "A resident read his own household record."),
     _reading("household:steward:shown", "A data steward compared a household record with its sources."),
+    EventType(
+        "link:steward:shown",
+        Kind.QUERY,
+        "A data steward looked at a row beside the members who may be meant.",
+        _READING,
+        (*_READING_MORE, "source"),
+        _READING_PERSON,
+    ),
     _reading("log:auditor:queried", "An auditor or regulator read entries of this log."),
     _reading("profile:client:queried", "An organisation's system asked for a borrower's profile."),
     EventType(
@@ -164,8 +172,14 @@ _ALL = (
         Kind.WRITE,
         "A steward confirmed or refused a proposed link.",
         ("source", "state"),
-        ("reason",),
+        ("reason", "verdict", "client", "role", "token"),
         ("sourceKey", "state"),
+    ),
+    EventType(
+        "link:hub:scored",
+        Kind.WRITE,
+        "Rows that do not name a person properly were scored; nothing was linked.",
+        ("rows", "proposals", "model"),
     ),
     EventType(
         "record:hub:folded",

@@ -180,12 +180,34 @@ class ConflictType(StrEnum):
 
 
 class LinkState(StrEnum):
-    """How a row is linked to a person."""
+    """How a row is linked to a person: by number, by a reviewer, by the exact rule alone, not yet, or to nobody."""
 
     ID = "ID"
+    CONFIRMED = "CONFIRMED"
     PROBABLE = "PROBABLE"
     REVIEW = "REVIEW"
     UNLINKED = "UNLINKED"
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether recipients may see what it ties to the person."""
+        return self in _CERTAIN_LINKS
+
+    @property
+    def names_person(self) -> bool:
+        """Whether a row in this state is tied to one person."""
+        return self in _CERTAIN_LINKS or self is LinkState.PROBABLE
+
+
+_CERTAIN_LINKS = frozenset({LinkState.ID, LinkState.CONFIRMED})
+
+
+class LinkVerdict(StrEnum):
+    """What a reviewer decides about a row: this person, not the person it is linked to, or none of the candidates."""
+
+    LINK = "LINK"
+    UNLINK = "UNLINK"
+    NONE = "NONE"
 
 
 class FactStatus(StrEnum):

@@ -36,8 +36,8 @@ from hub.records.report import source_report
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 
-_LOCK = 0x48_55_42_01
-"""Advisory lock number of `hub pull`: only one run at a time."""
+PULL_LOCK = 0x48_55_42_01
+"""Advisory lock number of `hub pull`: only one run at a time, and no steward's decision while its rows settle."""
 
 _LOCK_SECONDS = 3.0
 """How long a run waits for the lock: longer than the server takes to notice that its holder was killed."""
@@ -139,7 +139,7 @@ async def _only_run(database: Database) -> AsyncIterator[asyncpg.Connection]:
         # If this process is killed amid a long statement, the server gives the lock back within a second.
         await connection.execute("SET client_connection_check_interval = '1s'")
         limit = time.monotonic() + _LOCK_SECONDS
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", PULL_LOCK):
             if time.monotonic() > limit:
                 raise PullRunningError(
                     "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."

@@ -18,7 +18,7 @@ import orjson
 from hub.core.areas import county_name, township_name
 from hub.core.clock import day_of, full_years, iso, years_before
 from hub.core.identifiers import check_id_number, mask_id_number
-from hub.core.names import Category, Form, LinkState, QuarantineReason
+from hub.core.names import Category, Form, QuarantineReason
 from hub.records.fold import Fact, HouseholdRecord, Member, birthday
 
 NOBODY = UUID(int=0)
@@ -428,7 +428,7 @@ def _conflicts(record: HouseholdRecord, member: Member) -> list[Section]:
     if not found:
         return []
     assert member.person_id is not None
-    facts = [f for f in record.facts if f.member_no == member.member_no and f.seen.link is LinkState.ID]
+    facts = [f for f in record.facts if f.member_no == member.member_no and f.seen.link and f.seen.link.is_certain]
     banks = {fact.seen.source for fact in facts if fact.seen.owner}
     body = {"items": [{"type": c.type, "source": ANY_BANK if c.source in banks else c.source or None} for c in found]}
     concerned = [fact for fact in facts if fact.seen.source in {c.source for c in found} and fact.is_shown]

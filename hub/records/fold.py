@@ -136,7 +136,7 @@ class Fact:
     @property
     def is_shown(self) -> bool:
         """Whether anybody but a data steward may see it: confirmed link, value neither locked nor suppressed."""
-        return self.status is FactStatus.CURRENT and self.seen.link in {LinkState.ID, None}
+        return self.status is FactStatus.CURRENT and (self.seen.link is None or self.seen.link.is_certain)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -247,7 +247,9 @@ def _facts(seen: Seen, members: Mapping[UUID, Member], day: date, recorded: date
     )
     facts = []
     for fact in current:
-        if fact.link is LinkState.REVIEW or (fact.person_id is not None and fact.person_id not in members):
+        if fact.link is not None and not fact.link.names_person:
+            continue
+        if fact.person_id is not None and fact.person_id not in members:
             continue
         member_no = members[fact.person_id].member_no if fact.person_id is not None else None
         facts.append(Fact(fact, member_no, _status(fact, consents, day)))
@@ -282,7 +284,7 @@ def _conflicts(members: Iterable[Member], facts: Iterable[Fact]) -> tuple[Confli
         if member.overlap:
             certain[ConflictType.MEMBERSHIP_OVERLAP, member.member_no, ""] = True
     for fact in facts:
-        if fact.member_no is None or fact.seen.link is not LinkState.ID:
+        if fact.member_no is None or fact.seen.link is None or not fact.seen.link.is_certain:
             continue
         member = by_number[fact.member_no]
         for kind in _disagreements(member, fact.seen):

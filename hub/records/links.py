@@ -1,7 +1,8 @@
 """Links facts to people: by ID number, and clinic rows without one by name and village.
 
 A link by name and village is ``PROBABLE`` or ``REVIEW`` and only for a data steward's eyes (docs/CONTRACTS.md 1.3). A
-link once made stays until an operator changes it or the row gets a new version.
+link once made stays until a reviewer decides otherwise (hub/records/link_decisions.py) or the row gets a new version;
+what was decided goes before every rule here.
 """
 
 from collections import defaultdict
@@ -18,9 +19,11 @@ from hub.core.identifiers import ADULT_AGE
 from hub.core.names import LinkState
 from hub.core.text import normalise_name
 from hub.records.households import phone_text
+from hub.records.link_decisions import keep_decisions
 from hub.records.payloads import open_hint, open_payload
 from hub.records.persons import CHUNK, load_aliases, people_of, subject_of
 from hub.records.places import Gazetteer, VillageName
+from hub.records.relink import NewLink, relink
 from hub.records.roster import mark_stale
 from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
@@ -62,13 +65,8 @@ async def link_facts(connection: asyncpg.Connection, keys: KeyService, now: date
     async with connection.transaction():
         async for row_ids in _touched_facts(connection):
             await _make_people(connection, keys, row_ids)
-            await connection.execute(
-                """UPDATE record.observation o SET person_id = d.person_id, county = d.county, link = 'ID'
-                   FROM record.directory d
-                   WHERE o.row_id = ANY($1) AND o.kind = 'FACT' AND d.blind_index = o.subject_index
-                     AND (o.person_id, o.county, o.link) IS DISTINCT FROM (d.person_id, d.county, 'ID')""",
-                row_ids,
-            )
+            await keep_decisions(connection, keys, row_ids, now)
+            await _link_by_number(connection, row_ids, now)
             await connection.execute(
                 """UPDATE record.observation o SET county = h.county FROM record.household_directory h
                    WHERE o.row_id = ANY($1) AND o.kind = 'FACT' AND h.household_no = o.household_no
@@ -77,7 +75,7 @@ async def link_facts(connection: asyncpg.Connection, keys: KeyService, now: date
             )
             await _mark_stale_by_rows(connection, row_ids)
         await _mark_stale_by_consents(connection)
-        await _link_by_place(connection, keys, day_of(now))
+        await _link_by_place(connection, keys, now)
 
 
 async def unlinked_rows(connection: asyncpg.Connection, keys: KeyService, now: datetime | None = None) -> set[UUID]:
@@ -88,7 +86,7 @@ async def unlinked_rows(connection: asyncpg.Connection, keys: KeyService, now: d
     if now is None:
         now = await connection.fetchval("SELECT max(started_at) FROM ingest.run") or system_clock()
     async with connection.transaction():
-        await _link_by_place(connection, keys, day_of(now))
+        await _link_by_place(connection, keys, now)
     return {record["row_id"] for record in await connection.fetch(_UNLINKED)}
 
 
@@ -123,6 +121,24 @@ async def _make_people(connection: asyncpg.Connection, keys: KeyService, row_ids
     )
 
 
+async def _link_by_number(connection: asyncpg.Connection, row_ids: Sequence[UUID], now: datetime) -> None:
+    """Rows never linked before, in place; those whose number has come to mean another person, with the history kept."""
+    await connection.execute(
+        """UPDATE record.observation o SET person_id = d.person_id, county = d.county, link = 'ID'
+           FROM record.directory d
+           WHERE o.row_id = ANY($1) AND o.kind = 'FACT' AND d.blind_index = o.subject_index
+             AND (o.link IS NULL OR (o.link = 'ID' AND o.person_id = d.person_id AND o.county <> d.county))""",
+        row_ids,
+    )
+    records = await connection.fetch(
+        """SELECT DISTINCT o.row_id, d.person_id FROM record.observation o
+           JOIN record.directory d ON d.blind_index = o.subject_index
+           WHERE o.row_id = ANY($1) AND o.link = 'ID' AND o.recorded_to = 'infinity' AND o.person_id <> d.person_id""",
+        row_ids,
+    )
+    await relink(connection, [NewLink(r["row_id"], LinkState.ID, r["person_id"]) for r in records], now)
+
+
 async def _mark_stale_by_rows(connection: asyncpg.Connection, row_ids: Sequence[UUID]) -> None:
     records = await connection.fetch(
         """SELECT DISTINCT o.person_id, h.household_id FROM record.observation o
@@ -155,7 +171,12 @@ _WITHOUT_NUMBER = """
         SELECT FROM ingest.held_row h WHERE h.row_id = o.row_id AND h.state = 'QUARANTINED' AND h.reason = 22))
 """
 
-_UNLINKED = f"SELECT o.row_id FROM record.observation o WHERE {_WITHOUT_NUMBER}"
+_UNLINKED = f"""
+SELECT o.row_id FROM record.observation o WHERE {_WITHOUT_NUMBER}
+UNION SELECT h.row_id FROM ingest.held_row h JOIN record.observation o USING (row_id)
+WHERE h.state = 'QUARANTINED' AND h.reason = 22 AND h.reason IN (21, 22) AND o.link = 'UNLINKED'
+"""
+"""What a reviewer found nobody for stays where it is."""
 
 _CANDIDATES = """
 SELECT DISTINCT a.row_id, m.member_no, m.person_id, h.phone_index
@@ -169,10 +190,12 @@ JOIN record.person p ON p.county = m.county AND p.person_id = m.person_id AND p.
 """
 
 
-async def _link_by_place(connection: asyncpg.Connection, keys: KeyService, today: date) -> None:
+async def _link_by_place(connection: asyncpg.Connection, keys: KeyService, now: datetime) -> None:
     records = await connection.fetch(
         f"SELECT DISTINCT ON (o.row_id) o.row_id, o.hint FROM record.observation o WHERE {_WITHOUT_NUMBER}"
     )
+    decided = await keep_decisions(connection, keys, [record["row_id"] for record in records], now)
+    records = [record for record in records if record["row_id"] not in decided]
     if not records:
         return
     villages = await connection.fetch(
@@ -188,13 +211,13 @@ async def _link_by_place(connection: asyncpg.Connection, keys: KeyService, today
         if village_code is not None:
             asked += [(row_id, i, village_code) for i in keys.indexes("name", normalise_name(hint["name"] or ""))]
             phones[row_id] = keys.indexes("phone", phone_text(hint["phone"])) if hint["phone"] else []
-    candidates = await _candidates(connection, asked, phones, years_before(today, ADULT_AGE))
+    candidates = await _candidates(connection, asked, phones, years_before(day_of(now), ADULT_AGE))
     shared = await _phone_households(connection, {index for row in phones.values() for index in row})
     decisions = {
         row_id: decide(found, sum(shared.get(index, 0) for index in phones[row_id]))
         for row_id, found in candidates.items()
     }
-    await _store(connection, decisions)
+    await _store(connection, decisions, now)
 
 
 async def _candidates(
@@ -224,23 +247,14 @@ async def _phone_households(connection: asyncpg.Connection, indexes: set[bytes])
 
 
 async def _store(
-    connection: asyncpg.Connection, decisions: Mapping[UUID, tuple[LinkState, tuple[Candidate, ...]]]
+    connection: asyncpg.Connection, decisions: Mapping[UUID, tuple[LinkState, tuple[Candidate, ...]]], now: datetime
 ) -> None:
-    linked: list[tuple[UUID, str, UUID | None]] = []
+    links: list[NewLink] = []
     named: list[tuple[UUID, str, UUID]] = []
     for row_id, (state, candidates) in decisions.items():
-        person_id = candidates[0].person_id if state is LinkState.PROBABLE else None
-        linked.append((row_id, state.value, person_id))
+        links.append(NewLink(row_id, state, candidates[0].person_id if state is LinkState.PROBABLE else None))
         named += [(row_id, candidate.member_no, candidate.person_id) for candidate in candidates]
-    await connection.execute(
-        """UPDATE record.observation o SET link = l.link, person_id = l.person_id, county = coalesce(p.county, o.county)
-           FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS l (row_id, link, person_id)
-           LEFT JOIN record.person p ON p.person_id = l.person_id
-           WHERE o.row_id = l.row_id AND o.link IS NULL""",
-        [row[0] for row in linked],
-        [row[1] for row in linked],
-        [row[2] for row in linked],
-    )
+    await relink(connection, links, now)
     await connection.execute(
         """INSERT INTO record.link_candidate (row_id, member_no, person_id)
            SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[]) ON CONFLICT DO NOTHING""",
@@ -252,11 +266,11 @@ async def _store(
 
 _LISTED = """
 WITH without_number AS (
-    SELECT o.row_id, o.source_key, coalesce(o.link, 'UNLINKED') AS state FROM record.observation o
+    SELECT o.row_id, o.person_id, o.source_key, coalesce(o.link, 'UNLINKED') AS state FROM record.observation o
     WHERE o.source = $1 AND o.recorded_to = 'infinity' AND o.hint IS NOT NULL AND o.subject_index IS NULL
       AND NOT o.tombstone
     UNION ALL
-    SELECT DISTINCT ON (h.source_key) NULL::uuid, h.source_key, 'UNLINKED' FROM ingest.held_row h
+    SELECT DISTINCT ON (h.source_key) NULL::uuid, NULL::uuid, h.source_key, 'UNLINKED' FROM ingest.held_row h
     WHERE h.source = $1 AND h.state = 'QUARANTINED' AND h.reason = 22 AND h.reason IN (21, 22)
       AND NOT EXISTS (SELECT FROM ingest.held_row c
                       WHERE c.source = h.source AND c.source_key = h.source_key AND c.is_current)
@@ -264,7 +278,10 @@ WITH without_number AS (
 SELECT w.source_key, w.state,
     coalesce(array_agg('member|' || c.member_no ORDER BY c.member_no) FILTER (WHERE c.member_no IS NOT NULL), '{}')
         AS candidates
-FROM without_number w LEFT JOIN record.link_candidate c USING (row_id)
+FROM without_number w LEFT JOIN LATERAL (
+    SELECT l.member_no FROM record.link_candidate l WHERE l.row_id = w.row_id AND w.state IN ('PROBABLE', 'REVIEW')
+    UNION
+    SELECT p.member_no FROM record.person p WHERE p.person_id = w.person_id AND w.state = 'CONFIRMED') c ON true
 GROUP BY w.source_key, w.state ORDER BY w.source_key
 """
 
@@ -272,7 +289,8 @@ GROUP BY w.source_key, w.state ORDER BY w.source_key
 async def list_links(connection: asyncpg.Connection, source: str) -> list[dict[str, Any]]:
     """One entry for each row without ID number of a source, as docs/CONTRACTS.md 2.6 writes it, sorted by key.
 
-    ``UNLINKED`` rows are those that wait in quarantine for a candidate. Numbers of members and rows only, no names.
+    ``UNLINKED`` rows are those that wait in quarantine for a candidate, and those for which a reviewer found nobody;
+    ``CONFIRMED`` ones were linked by a reviewer. Numbers of members and rows only, no names.
     """
     return [
         {"source": source, "source_key": r["source_key"], "state": r["state"], "candidates": list(r["candidates"])}

@@ -58,6 +58,17 @@ async def refresh_sections(
             await take_statistics(connection, "section")
 
 
+async def refresh_at_once(
+    connection: asyncpg.Connection, keys: KeyService, now: datetime, households: Collection[UUID]
+) -> None:
+    """Fold these households in the caller's transaction: what a person decided shows with his decision or not at all.
+
+    Not while a pull is under way: its rows are provisional until it has settled.
+    """
+    await connection.execute("DELETE FROM record.stale_household WHERE household_id = ANY($1)", list(households))
+    await _refresh(connection, keys, now, list(households))
+
+
 async def _refresh(
     connection: asyncpg.Connection, keys: KeyService, now: datetime, household_ids: Sequence[UUID]
 ) -> None:

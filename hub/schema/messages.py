@@ -89,6 +89,7 @@ _EVENTS_ZH = {
     "consent:resident:withdrawn": "本人撤回了同意",
     "consent:steward:revoked": "他人依据事由终止了同意",
     "link:steward:decided": "数据管理员确认或否定了一条关联",
+    "link:steward:shown": "数据管理员核对了一条未确认关联的记录",
     "record:hub:folded": "档案已更新",
     "log:auditor:exported": "审计日志被导出，其中本人的明细可读",
     "token:operator:issued": "运行人员为本人账户签发了沙箱访问令牌",

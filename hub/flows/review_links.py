@@ -1,0 +1,272 @@
+"""A data steward reviews links: looks at a row beside the members who may be meant, and decides.
+
+Each look and each decision is an audited entry. A decision, its entry and the refreshed sections of the households
+concerned are one transaction, so what recipients see changes with the decision or not at all.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.proof import Receipt
+from hub.core.clock import day_of, iso
+from hub.core.errors import InputError, RefusedError
+from hub.core.identifiers import is_adult
+from hub.core.ids import uuid7
+from hub.core.names import Category, Form, LinkState, LinkVerdict, Purpose
+from hub.core.version import VERSION
+from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.records.link_decisions import STATE_AFTER, DecidedRow, LinkDecision, write_decision
+from hub.records.link_review import (
+    QueuedReview,
+    ReviewedRow,
+    ReviewFilter,
+    ReviewPlace,
+    find_member,
+    households_of,
+    list_reviews,
+    open_review,
+)
+from hub.records.sections import refresh_at_once
+from hub.records.settle import release_rows
+
+_SHOWN = [[category.value, Form.VALUE.value] for category in (Category.IDENTITY, Category.ROSTER, Category.CONTACT)]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChoice:
+    """What a reviewer decides about the version of a row that he was shown.
+
+    ``decisions_seen``: how many decisions on its key he was shown; if there are more, somebody else was faster.
+    ``member_no`` names the person of a ``LINK``.
+    """
+
+    row_id: UUID
+    verdict: LinkVerdict
+    decisions_seen: int
+    member_no: str | None = None
+
+    def check(self) -> None:
+        """Raise :class:`InputError` unless exactly a ``LINK`` names a member."""
+        if (self.verdict is LinkVerdict.LINK) != (self.member_no is not None):
+            raise InputError(
+                "a member is named if, and only if, the row is linked to him.",
+                remedy="Give the member's number with LINK, and none with UNLINK or NONE.",
+                code="LINK_MEMBER",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDecided:
+    """A decision that stands. ``number`` counts the decisions on the key of the row."""
+
+    row_id: UUID
+    number: int
+    verdict: LinkVerdict
+    state: LinkState
+    member_no: str | None
+    decided_at: datetime
+
+
+async def list_open_reviews(
+    desk: StewardDesk, wanted: ReviewFilter, first: int, after: ReviewPlace | None = None
+) -> list[QueuedReview]:
+    """One page of the queue; it names rows and states only, so it leaves no entry."""
+    async with desk.reading() as connection:
+        return await list_reviews(connection, wanted, first, after)
+
+
+async def show_review(desk: StewardDesk, act: StewardAct, row_id: UUID) -> tuple[ReviewedRow, Receipt]:
+    """Open one row beside its candidates; the reading is recorded for every person who is shown.
+
+    Raises :class:`RefusedError` (REVIEW_UNKNOWN) where no such version is current or held back; that is recorded too.
+    """
+    act.check()
+    await desk.receipts.ready()
+    now, event = desk.clock(), uuid7()
+    async with desk.reading() as connection:
+        row = await open_review(connection, desk.keys, row_id)
+        await append(connection, _shown_entry(desk, act, event, row, iso(now)))
+    receipt = await desk.signed(event)
+    if row is None:
+        raise _unknown()
+    return row, receipt
+
+
+async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) -> tuple[LinkDecided, Receipt]:
+    """Make a decision; the same one made again by the same steward is answered as the first time.
+
+    Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current), REVIEW_DECIDED (somebody was faster),
+    ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member).
+    """
+    act.check()
+    choice.check()
+    now, event = desk.clock(), uuid7()
+    async with desk.deciding() as connection:
+        row = await open_review(connection, desk.keys, choice.row_id)
+        if row is None:
+            raise _unknown()
+        made = row.decisions[-1] if row.decisions else None
+        if made is not None and len(row.decisions) == choice.decisions_seen + 1 and _is_same(made, act, choice):
+            event, answer = made.event, _answer(choice, made.number, made.decided_at)
+        else:
+            person = await _judge(connection, row, choice, now)
+            answer = await _decide(connection, desk, act, choice, row, person, event, now)
+    return answer, await desk.signed(event)
+
+
+async def _judge(
+    connection: asyncpg.Connection, row: ReviewedRow, choice: LinkChoice, now: datetime
+) -> asyncpg.Record | None:
+    """The person of a ``LINK``; everything that speaks against the decision is refused here."""
+    if len(row.decisions) != choice.decisions_seen:
+        raise RefusedError(
+            "this row has been decided since it was shown.", remedy="Show it again.", code="REVIEW_DECIDED"
+        )
+    if not row.is_linkable:
+        entry = row.quarantine[0] if row.quarantine is not None else ""
+        raise RefusedError(
+            f"the row is held back for its damaged ID number ({entry}) and cannot be linked.",
+            remedy="Repair it in quarantine, or hand it back to its agency.",
+            code="ROW_HELD_BACK",
+        )
+    if choice.verdict is LinkVerdict.UNLINK and row.linked_to is None:
+        raise RefusedError("the row is linked to nobody.", remedy="Choose NONE to close the review.", code="NOT_LINKED")
+    if choice.member_no is None:
+        return None
+    person = await find_member(connection, choice.member_no)
+    if person is None or not is_adult(person["birth_date"], day_of(now)):
+        raise RefusedError("there is no adult member with this number.", remedy="Check it.", code="MEMBER_UNKNOWN")
+    return person
+
+
+async def _decide(
+    connection: asyncpg.Connection,
+    desk: StewardDesk,
+    act: StewardAct,
+    choice: LinkChoice,
+    row: ReviewedRow,
+    person: asyncpg.Record | None,
+    event: UUID,
+    now: datetime,
+) -> LinkDecided:
+    before = row.linked_to
+    subject = person["person_id"] if person is not None else None
+    if choice.verdict is LinkVerdict.UNLINK and before is not None:
+        subject = before.person_id
+    concerned = await _linked_under_key(connection, row)
+    number = await write_decision(
+        connection,
+        desk.keys,
+        DecidedRow(row.row_id, row.source, row.source_key, row.hint_index),
+        number=len(row.decisions) + 1,
+        verdict=choice.verdict,
+        person_id=subject,
+        member_no=choice.member_no if choice.verdict is LinkVerdict.LINK else before.member_no if before else None,
+        steward=act.steward,
+        reason=act.reason,
+        event=event,
+        now=now,
+    )
+    if row.quarantine is not None and choice.verdict is LinkVerdict.LINK:
+        await release_rows(connection, [row.row_id], event, now)
+    concerned |= await _linked_under_key(connection, row)
+    households = {one for all_of in (await households_of(connection, concerned)).values() for one in all_of}
+    await append(connection, _decided_entry(desk, act, event, row, choice, [subject, *sorted(concerned)]))
+    await refresh_at_once(connection, desk.keys, now, households)
+    return _answer(choice, number, now)
+
+
+async def _linked_under_key(connection: asyncpg.Connection, row: ReviewedRow) -> set[UUID]:
+    """Whom the current version of the key is linked to; releasing a row may end an earlier version's being current."""
+    return {
+        record["person_id"]
+        for record in await connection.fetch(
+            """SELECT DISTINCT person_id FROM record.observation
+               WHERE source = $1 AND source_key = $2 AND recorded_to = 'infinity' AND person_id IS NOT NULL""",
+            row.source,
+            row.source_key,
+        )
+    }
+
+
+def _is_same(made: LinkDecision, act: StewardAct, choice: LinkChoice) -> bool:
+    same_member = choice.verdict is not LinkVerdict.LINK or made.member_no == choice.member_no
+    return (
+        made.steward == act.steward and made.verdict is choice.verdict and made.row_id == choice.row_id and same_member
+    )
+
+
+def _answer(choice: LinkChoice, number: int, decided_at: datetime) -> LinkDecided:
+    return LinkDecided(choice.row_id, number, choice.verdict, STATE_AFTER[choice.verdict], choice.member_no, decided_at)
+
+
+def _unknown() -> RefusedError:
+    return RefusedError(
+        "no such version of a row is current or held back.",
+        remedy="It may have got a new version; list the reviews again.",
+        code="REVIEW_UNKNOWN",
+    )
+
+
+def _shown_entry(desk: StewardDesk, act: StewardAct, event: UUID, row: ReviewedRow | None, as_of: str) -> PendingEntry:
+    candidates = () if row is None else row.candidates
+    fact = [] if row is None or row.category is None else [[row.category, Form.VALUE.value]]
+    return PendingEntry(
+        ev=event,
+        kind=Kind.QUERY,
+        event="link:steward:shown",
+        organisation="hub",
+        actor=act.steward,
+        decision=Decision.DENY if row is None else Decision.ALLOW,
+        policy=f"hub-{VERSION}",
+        purpose=Purpose.DATA_QUALITY.value,
+        operation=operation_hash(act.document),
+        subjects=tuple(candidate.person_id for candidate in candidates),
+        facts={
+            "asOf": as_of,
+            "asked": _SHOWN + fact,
+            **act.facts,
+            **({} if row is None else {"source": row.source}),
+            "persons": {
+                str(candidate.person_id): {"granted": _SHOWN} | _own(candidate.household_id) for candidate in candidates
+            },
+        },
+        sealed=seal_request(desk.keys, event, act.document, act.variables),
+    )
+
+
+def _own(household_id: UUID | None) -> dict[str, object]:
+    return {} if household_id is None else {"household": str(household_id)}
+
+
+def _decided_entry(
+    desk: StewardDesk, act: StewardAct, event: UUID, row: ReviewedRow, choice: LinkChoice, people: list[UUID | None]
+) -> PendingEntry:
+    """Names the person decided about first; the row's key and what was decided stand in the persons' sealed parts."""
+    subjects = tuple(dict.fromkeys(person for person in people if person is not None))
+    state = STATE_AFTER[choice.verdict].value
+    return PendingEntry(
+        ev=event,
+        kind=Kind.WRITE,
+        event="link:steward:decided",
+        organisation="hub",
+        actor=act.steward,
+        decision=Decision.ALLOW,
+        policy=f"hub-{VERSION}",
+        purpose=Purpose.DATA_QUALITY.value,
+        operation=operation_hash(act.document),
+        subjects=subjects,
+        facts={
+            "source": row.source,
+            "state": state,
+            "verdict": choice.verdict.value,
+            **act.facts,
+            "persons": {str(person): {"sourceKey": row.source_key, "state": state} for person in subjects},
+        },
+        sealed=seal_request(desk.keys, event, act.document, act.variables),
+    )

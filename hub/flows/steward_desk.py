@@ -1,0 +1,124 @@
+"""What the acts of data stewards share: who acts for which reason, and one transaction with its audit entry."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from hub.audit.proof import Receipt
+from hub.audit.receipts import Receipts
+from hub.core.clock import Clock, system_clock
+from hub.core.disclosure import Asker
+from hub.core.errors import InputError, RefusedError, StoreError
+from hub.core.names import Role
+from hub.flows.pull import PULL_LOCK, PullRunningError
+from hub.store.database import Database, DbRole
+from hub.store.keys import KeyService
+
+REASON_MAX = 500
+"""Characters of a reason."""
+
+RECEIPT_SECONDS = 30.0
+"""How long an act waits until the audit log has signed for it."""
+
+_LOCK_SECONDS = 3.0
+"""How long an act waits for the one before it, or for the moment between two pulls."""
+
+
+@dataclass(frozen=True, slots=True)
+class StewardAct:
+    """A steward, and the case he acts in. ``client`` and ``token`` are set where he acts through the API."""
+
+    steward: str
+    reason: str
+    document: str
+    variables: dict[str, object]
+    client: str | None = None
+    token: str | None = None
+
+    def check(self) -> None:
+        """Raise :class:`InputError` unless a reason is given."""
+        if not self.reason.strip() or len(self.reason) > REASON_MAX:
+            raise InputError(
+                f"a reason of 1 to {REASON_MAX} characters is needed.",
+                remedy="Say which case this is for.",
+                code="REASON_MISSING",
+            )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The act as the audit log writes it."""
+        known = {"client": self.client, "token": self.token, "reason": self.reason, "role": Role.STEWARD.value}
+        return {name: value for name, value in known.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class StewardDesk:
+    """Everything that a steward's act needs. Acts are rare, so each has a connection of its own."""
+
+    database: Database
+    keys: KeyService
+    receipts: Receipts
+    clock: Clock = system_clock
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[asyncpg.Connection]:
+        """One transaction over one state of the record; what is read in it is shown after the entry is signed."""
+        async with self._connection() as connection, connection.transaction(isolation="repeatable_read"):
+            yield connection
+
+    @asynccontextmanager
+    async def deciding(self) -> AsyncIterator[asyncpg.Connection]:
+        """One transaction for a decision, while no pull and no other decision is under way.
+
+        Raises :class:`PullRunningError` if that moment does not come, :class:`AuditError` if the log cannot record;
+        then nothing was changed.
+        """
+        async with self._connection() as connection:
+            await self.receipts.ready()
+            async with connection.transaction():
+                await _take_turn(connection)
+                yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await self.database.connect(DbRole.INGEST)
+        try:
+            yield connection
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+            raise StoreError(
+                f"The database did not take the act or its record ({type(error).__name__}).",
+                remedy="Nothing was changed or shown; try again in a moment.",
+            ) from error
+        finally:
+            await connection.close()
+
+    async def check_role(self, asker: Asker) -> None:
+        """Raise :class:`RefusedError` unless the bearer is an active data steward at this moment."""
+        connection = await self.database.connect(DbRole.APP)
+        try:
+            state = await connection.fetchrow(
+                "SELECT found_role FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id
+            )
+        finally:
+            await connection.close()
+        if state is None or state["found_role"] != Role.STEWARD:
+            raise RefusedError("Only data stewards do this.", code="NOT_ALLOWED")
+
+    async def signed(self, event: object) -> Receipt:
+        """The receipt of an act; nothing is shown before."""
+        return await self.receipts.wait(event, RECEIPT_SECONDS)  # type: ignore[arg-type]
+
+
+async def _take_turn(connection: asyncpg.Connection) -> None:
+    limit = time.monotonic() + _LOCK_SECONDS
+    while not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PULL_LOCK):
+        if time.monotonic() > limit:
+            raise PullRunningError(
+                "a pull is under way, and its rows are not settled yet; nothing was changed.",
+                remedy="Decide again when it has ended.",
+            )
+        await asyncio.sleep(0.05)
