@@ -33,7 +33,8 @@ class FieldClass:
 
     ``label`` is its Chinese name for people, ``meaning`` one English sentence, ``source`` the kind of agency that
     delivers it. ``place`` is where it stands in the answer (``tax.grades``); it is empty for the fields inside a
-    list item, which are granted or withheld together with the list.
+    list item, which are granted or withheld together with the list. ``also``: further parts that a resolved value is
+    made of, each as far as it is granted; what is not is left out of the value and named in the notices.
     """
 
     part: Part
@@ -42,6 +43,12 @@ class FieldClass:
     meaning: str
     source: str
     place: str = ""
+    also: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Every part that the value is made of."""
+        return (self.part, *self.also)
 
 
 FIELDS: dict[str, FieldClass] = {}
@@ -99,7 +106,7 @@ _structure("BorrowerProfile", "borrowerId", "asOf", "purpose", "completeness", "
 _structure("OwnRecord", "asOf", "purpose", "completeness", "withheld", "absent")
 for _root in ("BorrowerProfile", "OwnRecord"):
     _structure(_root, "household", "identity", "tax", "socialInsurance", "clinicArrears", "relief", "bank", "adverse")
-    _structure(_root, "conflicts")
+    _structure(_root, "conflicts", "resolved")
     FIELDS[f"{_root}.adultsNotShown"] = FieldClass(
         ROSTER,
         _P1,
@@ -376,10 +383,42 @@ _parts(
 )
 
 
+_RESOLVED = (
+    ("membership", IDENTITY, _P1, (), "所属农户", "Which of several current memberships on the roster counts."),
+    ("name", IDENTITY, _S, (TAX_REGISTRATION, SOCIAL_INSURANCE, BANK_LINE, BANK_LOAN), "姓名", "Name of the person."),
+    ("employment", SOCIAL_INSURANCE, _P2, (TAX_REGISTRATION,), "就业状态", "Employed, trading, or not employed."),
+    ("income", TAX_BAND, _W, (), "收入区间", "Band of the newest declared income, or below the relief line."),
+    ("arrears", TAX_ARREARS_YES_NO, _S, (BANK_LOAN,), "有无未清欠款", "Whether anything overdue is still open."),
+)
+"""Resolved values: field, first part, sensitivity, further parts, label, meaning (docs/PRECEDENCE.md)."""
+
+_RESOLVED_OF = {
+    "ResolvedSection": {"name": (CLINIC_BAND,), "arrears": (CLINIC_BAND,)},
+    "OwnResolvedSection": {"name": (CLINIC_VALUE,), "arrears": (CLINIC_VALUE,), "income": (RELIEF_VALUE,)},
+}
+"""What only one of the two readers' sections is made of as well."""
+
+for _name, _part, _class, _also, _label, _meaning in _RESOLVED:
+    for _type, _own in _RESOLVED_OF.items():
+        FIELDS[f"{_type}.{_name}"] = FieldClass(
+            _part, _class, _label, _meaning, "derived", f"resolved.{_name}", (*_also, *_own.get(_name, ()))
+        )
+    _whole, _one = f"Resolved{_name.title()}", f"{_name.title()}Statement"
+    _structure(_whole, "provenance", "ageDays", "isStale", "precedence")
+    _structure(_one, "provenance", "ageDays", "isStale", "reason", "contradicts")
+    _parts(_whole, _part, "derived", (("value", _class, _label, _meaning),))
+    _parts(_whole, _part, "derived", (("confidence", _class, "可信度", "How far the value can be relied on."),))
+    _parts(_whole, _part, "derived", (("others", _class, "未采用的说法", "What other rows shown state instead."),))
+    _parts(_one, _part, "derived", (("value", _class, _label, _meaning),))
+for _type in _RESOLVED_OF:
+    _structure(_type, "completeness")
+_structure("Precedence", "id", "version", "reason")
+
+
 def parts_of(field_ids: Iterable[str]) -> tuple[Part, ...]:
     """The parts that must be granted for these fields, each once, in the registry's order."""
     asked = set(field_ids)
-    return tuple(dict.fromkeys(field.part for name, field in FIELDS.items() if name in asked))
+    return tuple(dict.fromkeys(part for name, field in FIELDS.items() if name in asked for part in field.parts))
 
 
 _OF_OTHERS = frozenset(name for name, field in FIELDS.items() if field.place.split(".")[0] == "otherAdults")
@@ -398,7 +437,9 @@ def asks_others(field_ids: Iterable[str]) -> bool:
 def places_of(field_ids: Iterable[str]) -> tuple[tuple[str, Part], ...]:
     """Where in the answer these fields are found, with their parts, in the registry's order."""
     asked = set(field_ids)
-    return tuple((field.place, field.part) for name, field in FIELDS.items() if field.place and name in asked)
+    return tuple(
+        (field.place, part) for name, field in FIELDS.items() if field.place and name in asked for part in field.parts
+    )
 
 
 def as_markdown() -> str:
@@ -414,7 +455,11 @@ def as_markdown() -> str:
     ]
     lines += [
         f"| `{name}` | {field.label} | {field.part.category} | {field.part.form} | {field.sensitivity} "
-        f"| {field.source} | {field.meaning} |"
+        f"| {field.source} | {field.meaning}{_made_of(field)} |"
         for name, field in FIELDS.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _made_of(field: FieldClass) -> str:
+    return f" Also of {', '.join(f'{part.category}/{part.form}' for part in field.also)}." if field.also else ""

@@ -179,6 +179,70 @@ class ConflictType(StrEnum):
     DECEASED_ACTIVE = "DECEASED_ACTIVE"
 
 
+class Attribute(StrEnum):
+    """What several sources can state about a person while a reader needs one value (docs/PRECEDENCE.md)."""
+
+    MEMBERSHIP = "membership"
+    NAME = "name"
+    EMPLOYMENT = "employment"
+    INCOME = "income"
+    ARREARS = "arrears"
+    LIFE = "life"
+
+
+class Criterion(StrEnum):
+    """By what one statement goes before another; a precedence rule lists them in its own order."""
+
+    LEGAL = "LEGAL"
+    VERIFICATION = "VERIFICATION"
+    RECENCY = "RECENCY"
+
+
+class Verification(StrEnum):
+    """How far a source answers for a statement, best first."""
+
+    REGISTER = "REGISTER"
+    VERIFIED = "VERIFIED"
+    STATED = "STATED"
+
+
+class ChoiceReason(StrEnum):
+    """Why a statement was chosen, or what it lost by."""
+
+    ONLY_STATEMENT = "ONLY_STATEMENT"
+    ALL_AGREE = "ALL_AGREE"
+    LEGAL = "LEGAL"
+    VERIFICATION = "VERIFICATION"
+    RECENCY = "RECENCY"
+    FIRST_LISTED = "FIRST_LISTED"
+
+
+class Confidence(StrEnum):
+    """How far a chosen value can be relied on (docs/PRECEDENCE.md)."""
+
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+
+
+class ChallengeCause(StrEnum):
+    """Why a source is asked to look at one of its rows again."""
+
+    LOST = "LOST"
+    STALE = "STALE"
+
+
+class ChallengeOutcome(StrEnum):
+    """How a challenge ended. The first three are a steward's (征信业管理条例 art. 25); the machine knows the first
+    and the last.
+    """
+
+    CORRECTED = "CORRECTED"
+    UPHELD = "UPHELD"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    DISSOLVED = "DISSOLVED"
+
+
 class LinkState(StrEnum):
     """How a row is linked to a person: by number, by a reviewer, by the exact rule alone, not yet, or to nobody."""
 

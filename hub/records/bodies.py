@@ -20,6 +20,7 @@ from hub.core.clock import day_of, full_years, iso, years_before
 from hub.core.identifiers import check_id_number, mask_id_number
 from hub.core.names import Category, Form, QuarantineReason
 from hub.records.fold import Fact, HouseholdRecord, Member, birthday
+from hub.records.statements import CARRIED, identity_statements, statements_in, yes_no_statements
 
 NOBODY = UUID(int=0)
 """The person id of sections about the household itself."""
@@ -58,10 +59,10 @@ class Section:
 def sections_of(record: HouseholdRecord) -> list[Section]:
     """All sections of one record, those of the household first."""
     sections = [_roster(record)]
-    own = [fact for fact in _usable(record) if fact.member_no is None]
+    own = [fact for fact in usable_facts(record) if fact.member_no is None]
     sections += _relief(own, record)
     by_member: defaultdict[str, list[Fact]] = defaultdict(list)
-    for fact in _usable(record):
+    for fact in usable_facts(record):
         if fact.member_no is not None:
             by_member[fact.member_no].append(fact)
     done: set[UUID] = set()
@@ -86,7 +87,8 @@ def next_change(record: HouseholdRecord, sections: Iterable[Section]) -> date | 
     return min(days, default=None)
 
 
-def _usable(record: HouseholdRecord) -> list[Fact]:
+def usable_facts(record: HouseholdRecord) -> list[Fact]:
+    """Facts that others than a data steward may see: linked, neither locked nor suppressed, not past their time."""
     return [fact for fact in record.facts if fact.is_shown and not _is_expired(fact, record.day)]
 
 
@@ -167,7 +169,7 @@ def _identity(member: Member, day: date) -> Section:
         Category.IDENTITY,
         Form.VALUE,
         "",
-        orjson.dumps(body).decode(),
+        orjson.dumps(body | identity_statements(member)).decode(),
         member.source,
         member.changed_at,
         min((b for b in birthdays if b > day), default=None),
@@ -182,11 +184,13 @@ def _person_sections(person_id: UUID, facts: Sequence[Fact], day: date) -> list[
     for part, item in _LISTS.items():
         listed = [fact for fact in by_category[part[0]] if part[1] is not Form.BAND or _may_band(fact)]
         if listed:
-            body = {"items": [item(fact, day) | {"provenance": _provenance(fact)} for fact in listed]}
+            items = [item(fact, day) | {"provenance": _provenance(fact)} for fact in listed]
+            body = _listing(part, items, listed, day)
             sections.append(_section(person_id, part, body, listed, map(_plan_ends, listed), day=day))
     arrears = by_category[Category.TAX_ARREARS]
     if arrears:
-        is_owing = {"value": any(fact.seen.valid_to is None for fact in arrears)}
+        value = any(fact.seen.valid_to is None for fact in arrears)
+        is_owing = {"value": value} | yes_no_statements(arrears)
         sections.append(_section(person_id, (Category.TAX_ARREARS, Form.YES_NO), is_owing, arrears, day=day))
     sections += _bank_sections(person_id, by_category, day)
     adverse = [fact for fact in facts if fact.seen.adverse]
@@ -194,6 +198,14 @@ def _person_sections(person_id: UUID, facts: Sequence[Fact], day: date) -> list[
         body = {"items": [_adverse(fact) for fact in adverse]}
         sections.append(_section(person_id, (Category.ADVERSE, Form.VALUE), body, adverse, day=day))
     return sections
+
+
+def _listing(
+    part: tuple[Category, Form], items: list[dict[str, Any]], facts: Sequence[Fact], day: date
+) -> dict[str, Any]:
+    """The body of a list, with what its rows state about the attributes of docs/PRECEDENCE.md."""
+    statements = statements_in(part, facts, day) if part in CARRIED else []
+    return {"items": items, "statements": statements} if statements else {"items": items}
 
 
 def _may_band(fact: Fact) -> bool:
@@ -302,12 +314,13 @@ def _relief(facts: Sequence[Fact], record: HouseholdRecord) -> list[Section]:
             "householdSize": "relief_household_size",
         }
     )
-    listed = {"items": [item(fact, day) | {"provenance": _provenance(fact)} for fact in reliefs]}
+    items = [item(fact, day) | {"provenance": _provenance(fact)} for fact in reliefs]
+    listed = _listing((Category.CIVIL_RELIEF, Form.VALUE), items, reliefs, day)
     in_force = {"value": any(_is_in_force(fact, day) for fact in reliefs)}
     days = [fact.seen.valid_from for fact in reliefs]
     days += [fact.seen.valid_to + _DAY for fact in reliefs if fact.seen.valid_to is not None]
     return [
-        _section(NOBODY, (Category.CIVIL_RELIEF, Form.VALUE), listed, reliefs, day=day),
+        _section(NOBODY, (Category.CIVIL_RELIEF, Form.VALUE), listed, reliefs, days, day=day),
         _section(NOBODY, (Category.CIVIL_RELIEF, Form.YES_NO), in_force, reliefs, days, day=day),
     ]
 
@@ -346,7 +359,7 @@ def _bank_sections(person_id: UUID, by_category: dict[Category, list[Fact]], day
             for line in lines
         ]
         part = (Category.BANK_LINE, Form.VALUE)
-        sections.append(_section(person_id, part, {"items": items}, lines, owner=owner, day=day))
+        sections.append(_section(person_id, part, _listing(part, items, lines, day), lines, owner=owner, day=day))
         live = [line for line in lines if _is_in_force(line, day)]
         if live:
             amount = {"amount": str(sum(Decimal(line.seen.value["line_amount"]) for line in live))}
@@ -356,7 +369,7 @@ def _bank_sections(person_id: UUID, by_category: dict[Category, list[Fact]], day
     for owner, loans in _by_owner(by_category[Category.BANK_LOAN]):
         items = [_LOAN(loan, day) | {"provenance": _provenance(loan)} for loan in loans]
         part = (Category.BANK_LOAN, Form.VALUE)
-        sections.append(_section(person_id, part, {"items": items}, loans, owner=owner, day=day))
+        sections.append(_section(person_id, part, _listing(part, items, loans, day), loans, owner=owner, day=day))
         owed = [loan for loan in loans if loan.seen.valid_to is None]
         if owed:
             total: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """The fold: observations -> household record as of (valid, recorded). Pure: no input or output, no clock.
 
-Facts stay as received, disagreements stand beside them, nothing is resolved. The same function serves the current
+Facts stay as received, disagreements stand beside them; which statement names a value is for readers of the sections
+(hub/records/resolution.py). The same function serves the current
 record, its sections and any past answer; the order of what is given and identical redeliveries make no difference.
 """
 
@@ -15,8 +16,8 @@ from hub.core.identifiers import ADULT_AGE, is_adult
 from hub.core.names import Category, ConflictType, FactStatus, LinkState
 from hub.core.text import normalise_name
 
-FOLD_VERSION = 1
-"""Raised whenever the fold or the sections give another result for the same observations."""
+FOLD_VERSION = 2
+"""Raised whenever the fold, the sections or a rule of precedence give another result for the same observations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A listed member: an adult who is in the household, dead or alive. ``overlap``: in another household too."""
+    """A listed member: an adult who is in the household, dead or alive. ``overlap``: in another household too.
 
+    ``elsewhere``: the person's other current memberships, by member number.
+    """
+
+    household_id: UUID
     member_no: str
     person_id: UUID | None
     name: str
@@ -123,6 +128,8 @@ class Member:
     overlap: bool
     source: str
     changed_at: datetime
+    recorded_from: datetime
+    elsewhere: tuple[SeenMembership, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +173,14 @@ class HouseholdRecord:
 
 def fold(seen: Seen, day: date, recorded: datetime) -> HouseholdRecord:
     """The record of one household on ``day`` as the hub knew it at ``recorded``."""
-    present = [m for m in _recorded(seen.memberships, recorded) if _is_present(m, day)]
-    households: defaultdict[UUID, set[str]] = defaultdict(set)
+    present = sorted((m for m in _recorded(seen.memberships, recorded) if _is_present(m, day)), key=_telling)
+    stays: defaultdict[UUID, dict[str, SeenMembership]] = defaultdict(dict)
     for membership in present:
         if membership.person_id is not None:
-            households[membership.person_id].add(membership.member_no)
-    own = {m.member_no: m for m in sorted(present, key=_telling) if m.household_id == seen.household.household_id}
+            stays[membership.person_id][membership.member_no] = membership
+    own = {m.member_no: m for m in present if m.household_id == seen.household.household_id}
     adults = [m for m in own.values() if is_adult(m.birth_date, day)]
-    members = tuple(_member(m, households, day) for m in sorted(adults, key=lambda m: m.member_no))
+    members = tuple(_member(m, stays, day) for m in sorted(adults, key=lambda m: m.member_no))
     member_by_person = {m.person_id: m for m in reversed(members) if m.person_id is not None}
     consents = _consents(seen.consents, member_by_person)
     facts = _facts(seen, member_by_person, day, recorded)
@@ -215,9 +222,11 @@ def _telling(membership: SeenMembership) -> tuple[datetime, datetime, str]:
     return membership.recorded_from, membership.changed_at, membership.source
 
 
-def _member(membership: SeenMembership, households: Mapping[UUID, set[str]], day: date) -> Member:
+def _member(membership: SeenMembership, stays: Mapping[UUID, Mapping[str, SeenMembership]], day: date) -> Member:
     person_id = membership.person_id
+    held = stays[person_id] if person_id is not None else {}
     return Member(
+        household_id=membership.household_id,
         member_no=membership.member_no,
         person_id=person_id,
         name=membership.name,
@@ -226,9 +235,11 @@ def _member(membership: SeenMembership, households: Mapping[UUID, set[str]], day
         birth_date=membership.birth_date,
         joined_on=membership.valid_from,
         died_on=membership.died_on if membership.died_on is not None and membership.died_on <= day else None,
-        overlap=person_id is not None and len(households[person_id]) > 1,
+        overlap=len(held) > 1,
         source=membership.source,
         changed_at=membership.changed_at,
+        recorded_from=membership.recorded_from,
+        elsewhere=tuple(held[no] for no in sorted(held) if no != membership.member_no) if len(held) > 1 else (),
     )
 
 
@@ -295,7 +306,7 @@ def _conflicts(members: Iterable[Member], facts: Iterable[Fact]) -> tuple[Confli
 
 def _disagreements(member: Member, fact: SeenFact) -> list[ConflictType]:
     found = []
-    if fact.name is not None and normalise_name(fact.name) != normalise_name(member.name):
+    if fact.name is not None and fact.name != member.name and normalise_name(fact.name) != normalise_name(member.name):
         found.append(ConflictType.NAME_DIFFERS)
     if fact.category is Category.SOCIAL_INSURANCE and member.died_on is not None:
         latest = fact.value.get("latest_period")

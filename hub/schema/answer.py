@@ -36,6 +36,7 @@ from hub.core.fields import (
     places_of,
 )
 from hub.core.names import AbsenceReason, Purpose, WithheldReason
+from hub.schema.resolved import resolved_values
 from hub.schema.types.profile import BorrowerProfile, OwnRecord
 from hub.schema.types.sections import Completeness
 
@@ -79,10 +80,10 @@ _SECTIONS = (
     "bank",
     "adverse",
     "conflicts",
+    "resolved",
 )
 _ASKABLE = frozenset({WithheldReason.NO_BASIS, WithheldReason.CATEGORY_NOT_IN_BASIS})
 """Reasons that a consent for the purpose asked under could lift; a purpose that does not fit it could not."""
-"""Purposes for which a person's consent is the basis (credit reporting regulation art. 18)."""
 
 
 @lru_cache(maxsize=1024)
@@ -128,6 +129,7 @@ class _Answer:
             elif place in BODY_PLACES and (found := held.get(BODY_PLACES[place])):
                 body = orjson.loads(found[0].body)
                 result[head].update({name: body} if name else body)
+        result["resolved"].update(resolved_values(self._places, held, self.disclosure.as_of))
         return result
 
     def other_adults(self) -> list[dict[str, Any]] | None:
@@ -218,6 +220,7 @@ def _named(answer: _Answer, sections: dict[str, dict[str, Any]]) -> dict[str, An
         "bank": sections["bank"],
         "adverse": sections["adverse"],
         "conflicts": sections["conflicts"],
+        "resolved": sections["resolved"],
         "withheld": answer.withheld(),
         "absent": answer.absent(),
     }

@@ -30,6 +30,8 @@ from hub.core.fields import (
     TAX_REGISTRATION,
 )
 from hub.core.names import Form
+from hub.records.precedence import precedence
+from hub.records.statements import CARRIED
 from hub.schema.schema import build_schema
 
 Place = tuple[UUID | None, str, str]
@@ -82,10 +84,22 @@ class Marks:
         if part.form is Form.YES_NO:
             return {"value": True}
         if part in BODY_TYPES:
-            return self._object(BODY_TYPES[part], place)
+            return self._object(BODY_TYPES[part], place) | self._statements(part, place)
         item = self._object(ITEM_TYPES[part], place)
         item["provenance"] = self._object("Provenance", place)
-        return {"items": [item]}
+        return {"items": [item]} | self._statements(part, place)
+
+    def _statements(self, part: Part, place: Place) -> dict[str, Any]:
+        """Something stated about every attribute that the section can speak of, by its kind of source."""
+        rules = precedence().newest
+        told = [
+            [attribute.value, kind.name, self.text(place), rules[attribute].version, 0]
+            for attribute in sorted(CARRIED.get(part, ()))
+            for kind in rules[attribute].kinds.values()
+            if part.category in kind.categories
+        ]
+        origin = {"source": self.text(place), "recordedAt": "2026-10-01T00:00:00+08:00"}
+        return {"statements": told, "origins": [origin]} if told else {}
 
     def _object(self, type_name: str, place: Place) -> dict[str, Any]:
         declared = build_schema().graphql.type_map[type_name]

@@ -2,6 +2,11 @@
 
 _PROVENANCE = "provenance { source sourceTime recordedAt sourceVersion validFrom validTo }"
 _IDENTITY = "name maskedIdNumber relation ageBand status"
+_STATED = f"value ageDays isStale {_PROVENANCE}"
+_RESOLVED = " ".join(
+    f"{name} {{ {_STATED} confidence precedence {{ id version reason }} others {{ {_STATED} reason contradicts }} }}"
+    for name in ("membership", "name", "employment", "income", "arrears")
+)
 _SECTIONS = f"""
   completeness adultsNotShown
   household {{
@@ -17,6 +22,7 @@ _SECTIONS = f"""
     insuranceType enrolStatus paidMonths arrearsMonths latestPeriod employerUscc {_PROVENANCE} }} }}
   adverse {{ completeness items {{ kind since noticeDate endedOn expiresOn statement {_PROVENANCE} }} }}
   conflicts {{ completeness items {{ type source }} }}
+  resolved {{ completeness {_RESOLVED} }}
   withheld {{ field category form reason canAskConsent }}
   absent {{ field category form reason }}
 """

@@ -37,6 +37,13 @@ async def test_the_household_and_its_members(world: World) -> None:
         "identity/VALUE": {
             "name": "刀岩保", "maskedIdNumber": f"533103********{DAO[-4:]}", "relation": "02", "ageBand": "35-44",
             "status": "ACTIVE",
+            "statements": [["name", "roster", "刀岩保", 1, 0], ["membership", "roster", "THIS_HOUSEHOLD", 1, 0]],
+            "origins": [
+                {
+                    "source": "civil", "recordedAt": "2026-10-20T08:00:00+08:00",
+                    "sourceTime": "2026-10-01T02:00:00+08:00", "validFrom": "2012-05-01",
+                }
+            ],
         }
     }  # fmt: skip
     assert DAO not in str(await _stored(world))

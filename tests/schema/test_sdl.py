@@ -14,9 +14,12 @@ from graphql import (
 )
 from graphql.utilities import find_breaking_changes
 
-from hub.access.parts import PART_FACTS, PARTS, WRITTEN_NOTICE_PARTS
+from hub.access.parts import PART_FACTS, PARTS, WRITTEN_NOTICE_PARTS, part_key
 from hub.core.fields import FIELDS, STRUCTURE, Sensitivity, parts_of, places_of
+from hub.core.names import Attribute
+from hub.records.statements import parts_carrying
 from hub.schema.answer import BODY_PLACES, LENDER_PLACES, LIST_PLACES, VALUE_PLACES
+from hub.schema.resolved import PREFIX
 from hub.schema.schema import build_schema as hub_schema
 from hub.schema.schema import sdl
 
@@ -88,15 +91,23 @@ def test_sensitivity_agrees_with_the_rules() -> None:
     for field_id, entry in FIELDS.items():
         if not entry.place:
             continue
-        assert (entry.sensitivity is Sensitivity.WRITTEN_CONSENT) == (entry.part in WRITTEN_NOTICE_PARTS), field_id
+        assert (entry.sensitivity is Sensitivity.WRITTEN_CONSENT) == bool(WRITTEN_NOTICE_PARTS & {*entry.parts}), (
+            field_id
+        )
         guarded = entry.sensitivity in (Sensitivity.SENSITIVE, Sensitivity.WRITTEN_CONSENT)
-        assert guarded == (entry.part in sensitive), field_id
+        assert guarded == bool(sensitive & {*entry.parts}), field_id
 
 
 def test_every_place_is_filled_from_its_own_part() -> None:
     filled = LIST_PLACES | VALUE_PLACES | LENDER_PLACES | BODY_PLACES
-    for entry in FIELDS.values():
+    for field_id, entry in FIELDS.items():
         if not entry.place or entry.place.split(".")[0] in ("otherAdults", "adultsNotShown"):
+            continue
+        if entry.place.startswith(PREFIX):
+            root = "clinic.arrears/BAND" if field_id.startswith("ResolvedSection") else "clinic.arrears/VALUE"
+            carrying = {part_key(part) for part in parts_carrying(Attribute(entry.place.removeprefix(PREFIX)))}
+            assert {part_key(part) for part in entry.parts} <= carrying, entry.place
+            assert not {key for key in carrying if key.startswith("clinic.")} or root in map(part_key, entry.parts)
             continue
         part = filled.get(entry.place) or filled[entry.place.split(".")[0]]
         assert part == entry.part, entry.place

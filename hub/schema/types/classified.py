@@ -39,6 +39,16 @@ class Classified:
     source: str
 
 
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="Further parts (category/FORM) that a value is made of; what is not granted takes no part in it.",
+)
+class MadeOf:
+    """``@madeOf`` in the SDL."""
+
+    parts: list[str]
+
+
 @dataclass_transform()
 def disclosed(cls: type[T]) -> type[T]:
     """A Strawberry type that takes descriptions and ``@classified`` from the registry.
@@ -63,7 +73,8 @@ def disclosed(cls: type[T]) -> type[T]:
                     sensitivity=entry.sensitivity,
                     label=entry.label,
                     source=entry.source,
-                )
+                ),
+                *([MadeOf(parts=[f"{part.category}/{part.form}" for part in entry.also])] if entry.also else []),
             ]
         elif field_id in STRUCTURE:
             field.description = field.description or _STRUCTURE_TEXT[camel(field.python_name)]
@@ -88,6 +99,13 @@ _STRUCTURE_TEXT = {
     "bank": "银行。 What banks reported.",
     "adverse": "不良信息。 Adverse information with notice and end.",
     "conflicts": "数据不一致。 Disagreements between sources.",
+    "resolved": "多来源数据的采信值。 One value where several sources can state it, by a written precedence.",
+    "precedence": "采信规则。 The rule by which it was chosen.",
+    "ageDays": "距数据截至日的天数。 Days between the statement's own date and `asOf`.",
+    "isStale": "是否已超过时限。 Whether it is older than its kind may be.",
+    "contradicts": "是否与采用值矛盾。 Whether both cannot be true.",
+    "id": "规则编号。 The rule, by the attribute that it is about.",
+    "version": "规则版本。 Its version (docs/PRECEDENCE.md).",
     "borrowerId": "仅对本机构有效的借款人编号。 The borrower's id, for the asking organisation only; null where "
     "nothing may be said.",
     "asOf": "数据截至时间。 The instant at which the record was read; null where nothing is disclosed.",

@@ -7,6 +7,7 @@ import strawberry
 from hub.core.names import AbsenceReason, Form, Purpose, WithheldReason
 from hub.schema.types.classified import disclosed
 from hub.schema.types.problems import InvalidInput, NotAllowed
+from hub.schema.types.resolved import OwnResolvedSection, ResolvedSection
 from hub.schema.types.scalars import DateTime
 from hub.schema.types.sections import (
     AdverseSection,
@@ -28,7 +29,10 @@ from hub.schema.types.sections import (
 
 @disclosed
 class Withheld:
-    """未披露说明。 A field that is null because it is kept back; the same whether or not there is a value."""
+    """未披露说明。 A field that is null because it is kept back; the same whether or not there is a value.
+
+    A field of `resolved` is made of several categories: what is kept back is left out of it, and null if all are.
+    """
 
     field: str
     category: str
@@ -39,7 +43,10 @@ class Withheld:
 
 @disclosed
 class Absent:
-    """无值说明。 A granted field that has no value, and why."""
+    """无值说明。 A granted field that has no value, and why.
+
+    Of a field of `resolved`: a granted category that states nothing about it.
+    """
 
     field: str
     category: str
@@ -68,6 +75,7 @@ class BorrowerProfile:
     bank: BankSection
     adverse: AdverseSection
     conflicts: ConflictSection
+    resolved: ResolvedSection
     other_adults: list[OtherAdult] | None
     adults_not_shown: int | None
     withheld: list[Withheld]
@@ -93,6 +101,7 @@ class OwnRecord:
     bank: OwnBankSection
     adverse: AdverseSection
     conflicts: ConflictSection
+    resolved: OwnResolvedSection
     adults_not_shown: int | None
     withheld: list[Withheld]
     absent: list[Absent]
