@@ -35,6 +35,7 @@ the basis and every section that left, with its fold version and digest:
      "asked": [["tax.grade", "VALUE"]], "withheld": [["bank.loan", "VALUE", "NO_BASIS"]],
      "absent": [["tax.arrears", "VALUE", "NOT_REPORTED"]],
      "persons": {"<uuid>": {"household": "<uuid>", "basis": "<uuid>", "named": true,
+                            "foldedAt": "2026-10-20T07:00:41.123456+08:00",
                             "sections": [["tax.grade", "VALUE", "", 3, "<hex digest>"]]}}}
 
 ``granted`` is what stands in ``sections`` and ``absent``. Household sections belong to the person named. A reading that
@@ -87,7 +88,7 @@ class EventType:
 
 _READING = ("asOf", "asked")
 _READING_MORE = ("client", "role", "token", "withheld", "absent", "idempotencyKey", "quota", "reason", "adultsNotShown")
-_READING_PERSON = ("household", "basis", "named", "sections", "granted", "withheld", "absent")
+_READING_PERSON = ("household", "basis", "named", "foldedAt", "sections", "granted", "withheld", "absent")
 _CONSENT = ("basis", "recipient", "categories", "evidence", "grantedAt", "expiresAt", "uses", "household", "text")
 
 
@@ -114,6 +115,14 @@ _ALL = (
     ),
     _reading("log:auditor:queried", "An auditor or regulator read entries of this log."),
     _reading("profile:client:queried", "An organisation's system asked for a borrower's profile."),
+    EventType(
+        "answer:auditor:replayed",
+        Kind.QUERY,
+        "A past answer was made again for an auditor, or could not be.",
+        ("entry", "outcome"),
+        ("reason",),
+        ("household", "named"),
+    ),
     EventType(
         "log:auditor:exported",
         Kind.QUERY,

@@ -1,9 +1,13 @@
-"""A data steward compares household records with their sources: purpose H, every record an audited disclosure."""
+"""A data steward compares household records with their sources: purpose H, every record an audited disclosure.
+
+What is shown is the record as it stood when it was last settled, so a row of a pull under way is never seen; with a day
+and an instant, the record as it was then, as far as the law still lets it be shown.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -18,8 +22,9 @@ from hub.core.identifiers import check_id_number, clean_id_number, is_adult
 from hub.core.ids import uuid7
 from hub.core.names import FACT_CATEGORIES, Category, Form, Purpose, QuarantineReason
 from hub.core.version import VERSION
+from hub.records.as_of import Dweller, dwellers_of, lawful_now, settled_at
 from hub.records.fold import FOLD_VERSION, HouseholdRecord, fold
-from hub.records.household import LATEST, load_seen
+from hub.records.household import load_seen
 from hub.records.shown import not_found, shown_record
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
@@ -36,7 +41,9 @@ QUERIES_AT_ONCE = 100
 RECEIPT_SECONDS = 30.0
 """How long to wait until the audit log has signed for what is about to be shown."""
 
-_OPERATION = "hub household show"
+OPERATION = "hub household show"
+"""What stands in the log as the operation of such a query."""
+
 _ASKED = [
     [category.value, Form.VALUE.value]
     for category in (*FACT_CATEGORIES, Category.IDENTITY, Category.ROSTER, Category.CONFLICT, Category.CONSENT)
@@ -45,14 +52,16 @@ _ASKED = [
 
 @dataclass(frozen=True, slots=True)
 class StewardQuery:
-    """Who looks, what for and why."""
+    """Who looks, what for and why; ``as_of``: the record of that day, ``recorded_at``: as was held at that instant."""
 
     steward: str
     purpose: str
     reason: str
+    as_of: date | None = None
+    recorded_at: datetime | None = None
 
-    def check(self) -> None:
-        """Raise :class:`InputError` unless the purpose is the steward's and a reason is given."""
+    def check(self, today: date | None = None) -> None:
+        """Raise :class:`InputError` unless the purpose is the steward's, a reason is given and the day has come."""
         if self.purpose not in PURPOSES:
             raise InputError(
                 "a household record is shown to a steward for one purpose only.", remedy="Give --purpose H."
@@ -62,15 +71,17 @@ class StewardQuery:
                 f"a reason of 1 to {REASON_MAX} characters is needed.",
                 remedy="Say with --reason which case this is for.",
             )
+        if self.as_of is not None and today is not None and self.as_of > today:
+            raise InputError("the day of --as-of has not come yet.", remedy="Give today or an earlier day.")
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A person with a current household."""
+class _Standpoint:
+    """The day and the instant of recording that the records are read as of, and what the day is today."""
 
-    person_id: UUID
-    county: str
-    household_id: UUID
+    day: date
+    recorded: datetime
+    today: date
 
 
 async def show_households(
@@ -86,7 +97,7 @@ async def show_households(
     What was read is recorded in the same transaction, and nothing is returned before the audit log has signed for all
     of it. Raises :class:`InputError` for a wrong purpose or a missing reason, :class:`AuditError` without a receipt.
     """
-    query.check()
+    query.check(day_of(clock()))
     await receipts.ready()
     lines: list[str] = []
     events: list[UUID] = []
@@ -114,85 +125,95 @@ async def _show(
     clock: Clock,
 ) -> tuple[list[str], list[UUID]]:
     now = clock()
-    day = day_of(now)
-    found = await _find(connection, keys, numbers, day)
-    seen = await load_seen(connection, keys, {person.household_id for person in found.values()}, day)
-    records = {one.household.household_id: fold(one, day, LATEST) for one in seen}
+    recorded = await settled_at(connection, query.recorded_at) or query.recorded_at or now
+    stand = _Standpoint(query.as_of or day_of(now), recorded, day_of(now))
+    found = await _find(connection, keys, numbers, stand)
+    records = await _records(connection, keys, {person.household_id for person in found.values()}, stand)
     lines: list[str] = []
     events: list[UUID] = []
     for offset, number in enumerate(numbers):
         person = found.get(offset)
         record = records.get(person.household_id) if person is not None else None
+        asked = _Question(query, number, before + offset + 1, now, stand)
         if person is not None and record is not None and any(m.person_id == person.person_id for m in record.members):
-            line = orjson.dumps(shown_record(record, before + offset + 1)).decode()
-            entry = _shown_entry(keys, query, number, iso(now), person, record, line)
+            line = orjson.dumps(shown_record(record, asked.place)).decode()
+            entry = _shown_entry(keys, asked, person, record, line)
         else:
-            line = orjson.dumps(not_found(before + offset + 1)).decode()
-            entry = _entry(keys, query, number, iso(now))
+            line = orjson.dumps(not_found(asked.place)).decode()
+            entry = _entry(keys, asked)
         await append(connection, entry)
         lines.append(line)
         events.append(entry.ev)
     return lines, events
 
 
+async def _records(
+    connection: asyncpg.Connection, keys: KeyService, household_ids: set[UUID], stand: _Standpoint
+) -> dict[UUID, HouseholdRecord]:
+    records = {}
+    for seen in await load_seen(connection, keys, household_ids, stand.day, stand.recorded):
+        record = fold(seen, stand.day, stand.recorded)
+        records[seen.household.household_id] = await lawful_now(connection, record, stand.today)
+    return records
+
+
 async def _find(
-    connection: asyncpg.Connection, keys: KeyService, numbers: Sequence[str], day: date
-) -> dict[int, _Found]:
-    """The adults with a current household behind the numbers, by place in the list; 15 digits are upgraded."""
+    connection: asyncpg.Connection, keys: KeyService, numbers: Sequence[str], stand: _Standpoint
+) -> dict[int, Dweller]:
+    """The adults with a household behind the numbers, by place in the list; 15 digits are upgraded."""
     places: list[int] = []
     indexes: list[bytes] = []
     for place, typed in enumerate(numbers):
         cleaned = clean_id_number(typed)
-        number = check_id_number(cleaned, day) if cleaned is not None else QuarantineReason.ID_MISSING
+        number = check_id_number(cleaned, stand.today) if cleaned is not None else QuarantineReason.ID_MISSING
         if isinstance(number, str):
             known_as = keys.indexes("identity", number)
             places += [place] * len(known_as)
             indexes += known_as
-    records = await connection.fetch(
-        """SELECT a.place, p.person_id, p.county, p.household_id, p.birth_date
-           FROM unnest($1::int[], $2::bytea[]) AS a (place, blind_index)
-           JOIN record.directory d USING (blind_index)
-           JOIN record.person p ON p.county = d.county AND p.person_id = d.person_id
-           WHERE p.household_id IS NOT NULL""",
-        places,
-        indexes,
-    )
-    return {
-        record["place"]: _Found(record["person_id"], record["county"], record["household_id"])
-        for record in records
-        if is_adult(record["birth_date"], day)
-    }
+    found = await dwellers_of(connection, places, indexes, stand.day, stand.recorded)
+    return {place: person for place, person in found.items() if is_adult(person.birth_date, stand.day)}
 
 
-def _entry(keys: KeyService, query: StewardQuery, number: str, as_of: str) -> PendingEntry:
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One line of the file: its ID number and its place, counted from 1."""
+
+    query: StewardQuery
+    number: str
+    place: int
+    now: datetime
+    stand: _Standpoint
+
+
+def _entry(keys: KeyService, asked: _Question) -> PendingEntry:
     """What is recorded of a query that found nobody: nothing in clear tells it from another one."""
     event = uuid7()
+    variables = {
+        "idNumber": asked.number,
+        "query": asked.place,
+        "day": asked.stand.day.isoformat(),
+        "recordedAt": asked.stand.recorded.isoformat(),
+    }
     return PendingEntry(
         ev=event,
         kind=Kind.QUERY,
         event="household:steward:shown",
         organisation="hub",
-        actor=query.steward,
+        actor=asked.query.steward,
         decision=Decision.DENY,
         policy=f"hub-{VERSION}",
         purpose=Purpose.DATA_QUALITY.value,
-        operation=operation_hash(_OPERATION),
-        facts={"asOf": as_of, "asked": _ASKED, "reason": query.reason},
-        sealed=seal_request(keys, event, _OPERATION, {"idNumber": number}),
+        operation=operation_hash(OPERATION),
+        facts={"asOf": iso(asked.now), "asked": _ASKED, "reason": asked.query.reason},
+        sealed=seal_request(keys, event, OPERATION, variables),
     )
 
 
 def _shown_entry(
-    keys: KeyService,
-    query: StewardQuery,
-    number: str,
-    as_of: str,
-    person: _Found,
-    record: HouseholdRecord,
-    line: str,
+    keys: KeyService, asked: _Question, person: Dweller, record: HouseholdRecord, line: str
 ) -> PendingEntry:
     """Names everyone listed in the record, the person asked for first, with the digest of what was shown."""
-    empty = _entry(keys, query, number, as_of)
+    empty = _entry(keys, asked)
     others = sorted({m.person_id for m in record.members if m.person_id not in {None, person.person_id}}, key=str)
     subjects = (person.person_id, *(other for other in others if other is not None))
     digest = hashlib.sha256(line.encode()).hexdigest()

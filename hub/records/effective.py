@@ -49,6 +49,15 @@ class HouseholdState:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a household is from ``since`` (``None``: ever since it is known) to before ``until`` (``None``: still)."""
+
+    state: HouseholdState
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRow:
     """A member as the newest roster row says."""
 
@@ -110,17 +119,36 @@ def _later(events: Iterable[EventEffect], changed_at: datetime) -> list[EventEff
     return sorted({event for event in events if event.registered_at > changed_at}, key=lambda event: event.order)
 
 
+def effective_places(row: HouseholdState, events: Iterable[EventEffect]) -> list[Place]:
+    """Where the household has been, in order; the last place is the present one. A merge into another cancels it.
+
+    What the row says holds since the last event that it contains; the places before that one are not told by it.
+    """
+    own = {
+        event
+        for event in events
+        if event.from_household == row.household_no
+        and (event.event_type == MERGE or (event.event_type == MOVE and event.to_village_code is not None))
+    }
+    later = _later(own, row.changed_at)
+    contained = sorted(own.difference(later), key=lambda event: event.order)
+    places = [Place(row, contained[-1].effective_on if contained else None)]
+    for event in later:
+        last = places[-1]
+        if event.event_type == MERGE:
+            state = replace(last.state, status="CANCELLED")
+        else:
+            state = replace(last.state, village_code=event.to_village_code or "", group_no=event.to_group_no)
+        if last.since is not None and event.effective_on <= last.since:
+            places[-1] = replace(last, state=state)
+        else:
+            places[-1:] = [replace(last, until=event.effective_on), Place(state, event.effective_on)]
+    return places
+
+
 def effective_household(row: HouseholdState, events: Iterable[EventEffect]) -> HouseholdState:
     """The household after a move, or cancelled after it merged into another one."""
-    state = row
-    for event in _later(events, row.changed_at):
-        if event.from_household != row.household_no:
-            continue
-        if event.event_type == MERGE:
-            state = replace(state, status="CANCELLED")
-        elif event.event_type == MOVE and event.to_village_code is not None:
-            state = replace(state, village_code=event.to_village_code, group_no=event.to_group_no)
-    return state
+    return effective_places(row, events)[-1].state
 
 
 def effective_stays(row: MemberRow, events: Iterable[EventEffect]) -> list[Stay]:
@@ -148,12 +176,15 @@ def with_remembered(stays: list[Stay], remembered: Iterable[Stay]) -> list[Stay]
     """Add what earlier rows told about other households before the first stay told now.
 
     A newer roster row contains its events and shows the present household only; where the member was before stays in
-    the history, cut at the day on which the present telling begins.
+    the history, cut at the day on which the present telling begins. Of the same household only a stay that was ended
+    is another one: who left and came back. One that was open was told wrong.
     """
     first = stays[0]
     before = []
     for old in remembered:
-        if old.joined_on < first.joined_on and old.household_no != first.household_no:
+        has_ended = old.left_on is not None and old.left_on <= first.joined_on
+        is_other = old.household_no != first.household_no or has_ended
+        if old.joined_on < first.joined_on and is_other:
             left = min(old.left_on or first.joined_on, first.joined_on)
             before.append(replace(old, left_on=left, died_on=None))
     return [*sorted(set(before), key=lambda stay: (stay.joined_on, stay.household_no)), *stays]

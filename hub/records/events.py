@@ -9,14 +9,26 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.records.effective import NUMBER, EventEffect
+from hub.records.effective import MERGE, NUMBER, SPLIT, EventEffect
 from hub.records.payloads import open_payload, seal_identity
 from hub.store.keys import KeyService
 
 _COLUMNS = [
     "event_no", "position", "row_id", "event_type", "effective_on", "registered_at", "from_household", "to_household",
-    "to_village_code", "to_group_no", "member_no", "relation", "old_index", "new_index", "sealed_new",
+    "to_village_code", "to_group_no", "member_no", "relation", "old_index", "new_index", "sealed_new", "recorded_from",
 ]  # fmt: skip
+
+
+_REMOVE = """
+WITH removed AS (
+    DELETE FROM record.roster_event WHERE event_no = ANY($1) RETURNING *
+), past AS (
+    INSERT INTO record.past_lineage (event_no, from_household, to_household, effective_on, recorded_from, recorded_to)
+    SELECT DISTINCT event_no, from_household, to_household, effective_on, recorded_from, $3::timestamptz FROM removed
+    WHERE event_type = ANY($2) AND from_household IS NOT NULL AND to_household IS NOT NULL AND recorded_from < $3
+)
+SELECT * FROM removed
+"""
 
 
 @dataclass(slots=True)
@@ -36,15 +48,20 @@ class EventChange:
 
 
 async def replace_events(
-    connection: asyncpg.Connection, keys: KeyService, sources: Sequence[str], event_nos: Collection[str]
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    sources: Sequence[str],
+    event_nos: Collection[str],
+    now: datetime,
 ) -> EventChange:
-    """Decode these events anew; those with no current row (revoked, taken back) disappear."""
+    """Decode these events anew; those with no current row (revoked, taken back) disappear.
+
+    What they said of lineage until ``now`` stays in ``record.past_lineage``.
+    """
     change = EventChange()
     if not event_nos:
         return change
-    for record in await connection.fetch(
-        "DELETE FROM record.roster_event WHERE event_no = ANY($1) RETURNING *", list(event_nos)
-    ):
+    for record in await connection.fetch(_REMOVE, list(event_nos), [SPLIT, MERGE], now):
         change.note(record)
     records = await connection.fetch(
         """SELECT row_id, source, payload FROM record.observation
@@ -56,7 +73,7 @@ async def replace_events(
     rows: dict[str, list[tuple[Any, ...]]] = {}
     for record in records:
         value = open_payload(keys, record["payload"], record["row_id"])["value"]
-        rows[value["event_no"]] = list(_rows(keys, value, record["row_id"]))
+        rows[value["event_no"]] = list(_rows(keys, value, record["row_id"], now))
     decoded = [row for event in rows.values() for row in event]
     for row in decoded:
         change.note(dict(zip(_COLUMNS, row, strict=True)))
@@ -64,7 +81,7 @@ async def replace_events(
     return change
 
 
-def _rows(keys: KeyService, value: dict[str, Any], row_id: UUID) -> list[tuple[Any, ...]]:
+def _rows(keys: KeyService, value: dict[str, Any], row_id: UUID, now: datetime) -> list[tuple[Any, ...]]:
     shared = (
         row_id, value["event_type"], date.fromisoformat(value["effective_on"]),
         datetime.fromisoformat(value["registered_at"]), value["from_household"], value["to_household"],
@@ -77,7 +94,7 @@ def _rows(keys: KeyService, value: dict[str, Any], row_id: UUID) -> list[tuple[A
         sealed = seal_identity(keys, None, new, new_index) if new_index else None
         rows.append(
             (value["event_no"], position, *shared, member.get("member_no"), member.get("relation"),
-             keys.index("identity", old) if old else None, new_index, sealed)
+             keys.index("identity", old) if old else None, new_index, sealed, now)
         )  # fmt: skip
     return rows
 

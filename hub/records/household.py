@@ -33,6 +33,21 @@ WHERE h.household_id = ANY($1) AND h.held AND h.status = 'ACTIVE'
 """
 """A household that moved is in a village whose names only its new neighbours' rows give."""
 
+_HOUSEHOLDS_AS_OF = """
+SELECT h.household_id, h.household_no, h.village_code, h.group_no, h.status, h.source, h.changed_at,
+    CASE WHEN h.row_village_code = h.village_code THEN h.township_name ELSE v.township_name END AS township_name,
+    CASE WHEN h.row_village_code = h.village_code THEN h.village_name ELSE v.village_name END AS village_name
+FROM record.household_version h
+LEFT JOIN LATERAL (
+    SELECT n.township_name, n.village_name FROM record.household_version n
+    WHERE h.row_village_code <> h.village_code AND n.village_code = h.village_code
+      AND n.row_village_code = h.village_code AND n.recorded_from <= $2 AND n.recorded_to > $2
+      AND (n.valid_from IS NULL OR n.valid_from <= $3) AND (n.valid_to IS NULL OR n.valid_to > $3)
+    ORDER BY n.household_no LIMIT 1) v ON true
+WHERE h.household_id = ANY($1) AND h.status = 'ACTIVE' AND h.recorded_from <= $2 AND h.recorded_to > $2
+  AND (h.valid_from IS NULL OR h.valid_from <= $3) AND (h.valid_to IS NULL OR h.valid_to > $3)
+"""
+
 _MEMBERSHIPS = """
 SELECT m.household_id, m.member_no, m.person_id, m.relation, m.birth_date, m.valid_from, m.valid_to, m.died_on,
     m.source, m.changed_at, m.recorded_from, nullif(m.recorded_to, 'infinity') AS recorded_to, m.sealed
@@ -46,6 +61,16 @@ SELECT m.household_id, m.member_no, m.person_id, m.relation, m.birth_date, m.val
 FROM record.membership m
 JOIN record.household h ON h.county = m.county AND h.household_id = m.household_id AND h.held AND h.status = 'ACTIVE'
 WHERE m.person_id = ANY($1)
+"""
+
+_ELSEWHERE_AS_OF = """
+SELECT m.household_id, m.member_no, m.person_id, m.relation, m.birth_date, m.valid_from, m.valid_to, m.died_on,
+    m.source, m.changed_at, m.recorded_from, nullif(m.recorded_to, 'infinity') AS recorded_to, NULL::bytea AS sealed
+FROM record.membership m
+JOIN record.household_version h ON h.household_id = m.household_id AND h.status = 'ACTIVE'
+    AND h.recorded_from <= $2 AND h.recorded_to > $2
+    AND (h.valid_from IS NULL OR h.valid_from <= $3) AND (h.valid_to IS NULL OR h.valid_to > $3)
+WHERE m.person_id = ANY($1) AND m.recorded_from <= $2 AND m.recorded_to > $2
 """
 
 _FACT_COLUMNS = """
@@ -78,18 +103,37 @@ FROM record.directory d JOIN record.furnishing_consent c ON c.subject_index = d.
 WHERE d.person_id = ANY($1)
 """
 
-
-class _Versions(NamedTuple):
-    """Which versions of memberships and facts are wanted, as SQL conditions."""
-
-    memberships: str
-    facts: str
-
-
-_CURRENT = _Versions(" AND m.recorded_to = 'infinity' AND m.valid_to IS NULL", " AND o.recorded_to = 'infinity'")
-_AS_OF = _Versions(
-    " AND m.recorded_from <= $2 AND m.recorded_to > $2", " AND o.recorded_from <= $2 AND o.recorded_to > $2"
+_CONSENTS_AS_OF = """
+WITH led AS (
+    SELECT DISTINCT ON (p.blind_index) p.blind_index, p.person_id FROM record.past_directory p
+    WHERE p.recorded_to > $2 ORDER BY p.blind_index, p.recorded_to
+), known AS (
+    SELECT d.blind_index, d.person_id FROM record.directory d
+    WHERE d.person_id = ANY($1) AND NOT EXISTS (SELECT FROM led WHERE led.blind_index = d.blind_index)
+    UNION ALL
+    SELECT blind_index, person_id FROM led WHERE person_id = ANY($1)
 )
+SELECT o.source, o.source_key, o.row_id, k.person_id, o.payload
+FROM known k JOIN record.observation o ON o.subject_index = k.blind_index
+WHERE o.kind = 'CONSENT' AND NOT o.tombstone AND o.recorded_from <= $2 AND o.recorded_to > $2
+"""
+"""The consent rows themselves, by whom their number led to then; one that the bank took back is not among them."""
+
+_RECORDED_FACT = " AND o.recorded_from <= $2 AND o.recorded_to > $2"
+_RECORDED_MEMBERSHIP = " AND m.recorded_from <= $2 AND m.recorded_to > $2"
+_CURRENT_FACT = " AND o.recorded_to = 'infinity'"
+_CURRENT_MEMBERSHIP = " AND m.recorded_to = 'infinity' AND m.valid_to IS NULL"
+
+
+class _Read(NamedTuple):
+    """What the statements give about the asked households."""
+
+    households: Sequence[asyncpg.Record]
+    memberships: Sequence[asyncpg.Record]
+    elsewhere: Sequence[asyncpg.Record]
+    facts: Sequence[asyncpg.Record]
+    household_facts: Sequence[asyncpg.Record]
+    consents: Sequence[SeenConsent]
 
 
 async def load_seen(
@@ -104,35 +148,75 @@ async def load_seen(
     Facts are loaded for adults on ``day`` only. Seven statements, whatever the number of households; the time goes into
     opening the sealed payloads, about ten microseconds each.
     """
-    versions, at = (_CURRENT, ()) if recorded is LATEST else (_AS_OF, (recorded,))
-    households = await connection.fetch(_HOUSEHOLDS, list(household_ids))
-    ids = [household["household_id"] for household in households]
-    memberships = await connection.fetch(_MEMBERSHIPS + versions.memberships, ids, *at)
-    adult_born = years_before(day, ADULT_AGE)
-    people = list({m["person_id"] for m in memberships if m["person_id"] and m["birth_date"] <= adult_born})
-    elsewhere = await connection.fetch(_ELSEWHERE + versions.memberships, people, *at)
-    facts = await connection.fetch(_FACTS + versions.facts, people, *at)
-    numbers = [household["household_no"] for household in households]
-    household_facts = await connection.fetch(_HOUSEHOLD_FACTS + versions.facts, numbers, *at)
-    consents = await connection.fetch(_CONSENTS, people)
-    lineage = await _lineage(connection, numbers)
-    by_person = _Grouped(elsewhere, "person_id"), _Grouped(facts, "person_id"), _Grouped(consents, "person_id")
-    by_household = _Grouped(memberships, "household_id"), _Grouped(household_facts, "household_no")
+    if recorded is LATEST:
+        read = await _read_present(connection, household_ids, day)
+    else:
+        read = await _read_as_of(connection, keys, household_ids, day, recorded)
+    numbers = [household["household_no"] for household in read.households]
+    lineage = await _lineage(connection, numbers, day, recorded)
+    consents: defaultdict[UUID | None, list[SeenConsent]] = defaultdict(list)
+    for consent in read.consents:
+        consents[consent.person_id].append(consent)
+    elsewhere, facts = _Grouped(read.elsewhere, "person_id"), _Grouped(read.facts, "person_id")
+    by_household = _Grouped(read.memberships, "household_id"), _Grouped(read.household_facts, "household_no")
     seen = []
-    for household in households:
+    for household in read.households:
         own = by_household[0][household["household_id"]]
         concerned = sorted({m["person_id"] for m in own if m["person_id"] is not None})
-        others = [m for p in concerned for m in by_person[0][p] if m["household_id"] != household["household_id"]]
-        told = [f for p in concerned for f in by_person[1][p]] + by_household[1][household["household_no"]]
+        others = [m for p in concerned for m in elsewhere[p] if m["household_id"] != household["household_id"]]
+        told = [f for p in concerned for f in facts[p]] + by_household[1][household["household_no"]]
         seen.append(
             Seen(
                 household=_household(household, lineage),
                 memberships=[_membership(keys, m) for m in (*own, *others)],
                 facts=[_fact(keys, fact) for fact in told],
-                consents=[SeenConsent(**consent) for p in concerned for consent in by_person[2][p]],
+                consents=[consent for p in concerned for consent in consents[p]],
             )
         )
     return seen
+
+
+async def _read_present(connection: asyncpg.Connection, household_ids: Collection[UUID], day: date) -> _Read:
+    households = await connection.fetch(_HOUSEHOLDS, list(household_ids))
+    ids = [household["household_id"] for household in households]
+    memberships = await connection.fetch(_MEMBERSHIPS + _CURRENT_MEMBERSHIP, ids)
+    people = _adults(memberships, day)
+    numbers = [household["household_no"] for household in households]
+    return _Read(
+        households,
+        memberships,
+        await connection.fetch(_ELSEWHERE + _CURRENT_MEMBERSHIP, people),
+        await connection.fetch(_FACTS + _CURRENT_FACT, people),
+        await connection.fetch(_HOUSEHOLD_FACTS + _CURRENT_FACT, numbers),
+        [SeenConsent(**consent) for consent in await connection.fetch(_CONSENTS, people)],
+    )
+
+
+async def _read_as_of(
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    household_ids: Collection[UUID],
+    day: date,
+    recorded: datetime,
+) -> _Read:
+    households = await connection.fetch(_HOUSEHOLDS_AS_OF, list(household_ids), recorded, day)
+    ids = [household["household_id"] for household in households]
+    memberships = await connection.fetch(_MEMBERSHIPS + _RECORDED_MEMBERSHIP, ids, recorded)
+    people = _adults(memberships, day)
+    numbers = [household["household_no"] for household in households]
+    return _Read(
+        households,
+        memberships,
+        await connection.fetch(_ELSEWHERE_AS_OF, people, recorded, day),
+        await connection.fetch(_FACTS + _RECORDED_FACT, people, recorded),
+        await connection.fetch(_HOUSEHOLD_FACTS + _RECORDED_FACT, numbers, recorded),
+        [_consent(keys, consent) for consent in await connection.fetch(_CONSENTS_AS_OF, people, recorded)],
+    )
+
+
+def _adults(memberships: Sequence[asyncpg.Record], day: date) -> list[UUID]:
+    born = years_before(day, ADULT_AGE)
+    return list({m["person_id"] for m in memberships if m["person_id"] and m["birth_date"] <= born})
 
 
 class _Grouped(defaultdict[Any, list[asyncpg.Record]]):
@@ -144,17 +228,29 @@ class _Grouped(defaultdict[Any, list[asyncpg.Record]]):
             self[record[column]].append(record)
 
 
+_LINEAGE = """
+SELECT DISTINCT from_household, to_household FROM record.roster_event
+WHERE event_type = ANY($2) AND from_household IS NOT NULL AND to_household IS NOT NULL
+  AND (from_household = ANY($1) OR to_household = ANY($1))
+"""
+
+_LINEAGE_AS_OF = (
+    _LINEAGE
+    + """ AND recorded_from <= $3 AND effective_on <= $4
+UNION
+SELECT from_household, to_household FROM record.past_lineage
+WHERE recorded_from <= $3 AND recorded_to > $3 AND effective_on <= $4
+  AND (from_household = ANY($1) OR to_household = ANY($1))
+"""
+)
+
+
 async def _lineage(
-    connection: asyncpg.Connection, numbers: Sequence[str]
+    connection: asyncpg.Connection, numbers: Sequence[str], day: date, recorded: datetime
 ) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Predecessors and successors by household number, from all unrevoked splits and merges."""
-    records = await connection.fetch(
-        """SELECT DISTINCT from_household, to_household FROM record.roster_event
-           WHERE event_type = ANY($2) AND from_household IS NOT NULL AND to_household IS NOT NULL
-             AND (from_household = ANY($1) OR to_household = ANY($1))""",
-        list(numbers),
-        [SPLIT, MERGE],
-    )
+    statement, at = (_LINEAGE, ()) if recorded is LATEST else (_LINEAGE_AS_OF, (recorded, day))
+    records = await connection.fetch(statement, list(numbers), [SPLIT, MERGE], *at)
     before: defaultdict[str, set[str]] = defaultdict(set)
     after: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -179,6 +275,16 @@ def _membership(keys: KeyService, record: asyncpg.Record) -> SeenMembership:
     context = identity_context(record["person_id"], record["member_no"])
     identity = open_identity(keys, sealed, context) if sealed is not None else {"name": None, "id_number": None}
     return SeenMembership(**values, name=identity["name"] or "", id_number=identity["id_number"])
+
+
+def _consent(keys: KeyService, record: asyncpg.Record) -> SeenConsent:
+    value = open_payload(keys, record["payload"], record["row_id"])["value"]
+    granted, expires, withdrawn = (
+        None if value.get(name) is None else date.fromisoformat(value[name])
+        for name in ("granted_on", "expires_on", "withdrawn_on")
+    )
+    consent_id = record["source_key"].removeprefix("consent|")
+    return SeenConsent(record["source"], consent_id, record["person_id"], granted, expires, withdrawn)
 
 
 def _fact(keys: KeyService, record: asyncpg.Record) -> SeenFact:

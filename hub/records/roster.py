@@ -64,13 +64,13 @@ async def derive_roster(connection: asyncpg.Connection, keys: KeyService, now: d
         if is_bulk:
             await take_statistics(connection, "observation")
         sources = await _roster_sources(connection, touched.sources)
-        change = await replace_events(connection, keys, sources, touched.events)
+        change = await replace_events(connection, keys, sources, touched.events, now)
         touched.members |= change.members
         touched.households |= change.households
         if change.numbers_changed:
-            touched.members |= await regroup_aliases(connection)
+            touched.members |= await regroup_aliases(connection, now)
         written = Written(set(), set())
-        changed = await derive_households(connection, keys, sources, touched.households)
+        changed = await derive_households(connection, keys, sources, touched.households, now)
         written.households |= changed
         written.people |= await _people_in(connection, changed)
         aliases = await load_aliases(connection, keys)

@@ -27,9 +27,11 @@ async def refresh_sections(
 
     Stale are those noted in ``record.stale_household``, those whose ``changes_on`` has come, those folded by another
     version of the fold, and ``households``. Each batch is one transaction that also takes the households off the list,
-    so a crash loses nothing. A section whose text is the same is not written.
+    so a crash loses nothing. A section whose text is the same is not written. ``now`` is noted as an instant at which
+    the record was settled: readings as of an instant stand at the last such one (hub/records/as_of.py).
     """
     day = day_of(now)
+    await connection.execute("INSERT INTO record.settled (at) VALUES ($1) ON CONFLICT DO NOTHING", now)
     await connection.execute(
         """INSERT INTO record.stale_household (household_id)
            SELECT household_id FROM record.household_fold WHERE changes_on <= $1 OR fold_version <> $2

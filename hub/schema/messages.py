@@ -80,6 +80,7 @@ _EVENTS_ZH = {
     "history:resident:queried": "本人查看了谁看过自己的数据",
     "household:resident:queried": "本人查看了自己的档案",
     "household:steward:shown": "数据管理员核对了档案与来源",
+    "answer:auditor:replayed": "审计人员重现了一次过去的查询结果",
     "profile:client:queried": "机构查询了借款人信用信息",
     "consent:client:requested": "机构向本人征求同意",
     "consent:hub:expired": "同意或请求到期",

@@ -1,0 +1,132 @@
+"""Readings as of a day and an instant: at which instant the record stood still, and who was where then.
+
+The day is valid time (what was true on it), the instant recorded time (what the hub held to be true at it). An as-of
+reading shows what was lawful to show then and still is: :func:`lawful_now`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from hub.core.clock import years_before
+from hub.core.names import FactStatus
+from hub.records.bodies import ADVERSE_YEARS, ended_on
+from hub.records.fold import Fact, HouseholdRecord
+
+
+class Dweller(NamedTuple):
+    """Somebody who was in a household: of several the one he had joined last."""
+
+    person_id: UUID
+    county: str
+    household_id: UUID
+    birth_date: date
+
+
+async def settled_at(connection: asyncpg.Connection, instant: datetime | None = None) -> datetime | None:
+    """The last instant, at or before ``instant``, at which the record was settled; ``None`` before the first pull.
+
+    What was recorded after it is provisional (docs/adr/0002) and nobody was shown it.
+    """
+    found: datetime | None = await connection.fetchval(
+        "SELECT max(at) FROM record.settled WHERE at <= coalesce($1::timestamptz, 'infinity')", instant
+    )
+    return found
+
+
+_DWELLERS = """
+WITH asked AS (
+    SELECT DISTINCT a.place, coalesce(led.person_id, d.person_id) AS person_id
+    FROM unnest($1::int[], $2::bytea[]) AS a (place, blind_index)
+    LEFT JOIN LATERAL (
+        SELECT p.person_id FROM record.past_directory p
+        WHERE p.blind_index = a.blind_index AND p.recorded_to > $3 ORDER BY p.recorded_to LIMIT 1) led ON true
+    LEFT JOIN record.directory d ON d.blind_index = a.blind_index
+)
+SELECT DISTINCT ON (asked.place) asked.place, m.person_id, h.county, m.household_id, m.birth_date
+FROM asked
+JOIN record.membership m ON m.person_id = asked.person_id AND m.recorded_from <= $3 AND m.recorded_to > $3
+    AND m.valid_from <= $4 AND (m.valid_to IS NULL OR m.valid_to > $4)
+JOIN record.household_version h ON h.household_id = m.household_id AND h.status = 'ACTIVE'
+    AND h.recorded_from <= $3 AND h.recorded_to > $3
+    AND (h.valid_from IS NULL OR h.valid_from <= $4) AND (h.valid_to IS NULL OR h.valid_to > $4)
+ORDER BY asked.place, m.valid_from DESC, m.member_no
+"""
+
+
+async def dwellers_of(
+    connection: asyncpg.Connection,
+    places: Sequence[int],
+    indexes: Sequence[bytes],
+    day: date,
+    recorded: datetime,
+) -> dict[int, Dweller]:
+    """Who the ID numbers behind these blind indexes led to at ``recorded``, and the household he was in on ``day``.
+
+    ``places`` says of each index to which question it belongs; a question without answer is left out. ``county`` is
+    where the household's rows lie now.
+    """
+    records = await connection.fetch(_DWELLERS, list(places), list(indexes), recorded, day)
+    return {record["place"]: Dweller(*list(record)[1:]) for record in records}
+
+
+def is_expired(fact: Fact, today: date) -> bool:
+    """Whether an adverse item ended more than five years before ``today`` (条例 art. 16)."""
+    ended = ended_on(fact) if fact.seen.adverse else None
+    return ended is not None and ended < years_before(today, ADVERSE_YEARS)
+
+
+async def lawful_now(connection: asyncpg.Connection, record: HouseholdRecord, today: date) -> HouseholdRecord:
+    """The record of an earlier day without what may not be shown any more, or was not yet so on that day.
+
+    Adverse items past five years are left out; a value whose furnishing consent was withdrawn since, or that its source
+    has meanwhile suppressed, is held back as it is today (个人信息保护法 art. 47: stored only).
+    """
+    is_past = record.day < today
+    kept = [
+        fact
+        for fact in record.facts
+        if not is_expired(fact, today)
+        and not (is_past and fact.seen.valid_from is not None and fact.seen.valid_from > record.day)
+    ]
+    standing = await _standing_now(connection, kept, today)
+    return replace(
+        record,
+        facts=tuple(_held_back(fact, standing) for fact in kept),
+        consents=tuple(
+            (member_no, consent)
+            for member_no, consent in record.consents
+            if not is_past or consent.granted_on is None or consent.granted_on <= record.day
+        ),
+    )
+
+
+async def _standing_now(
+    connection: asyncpg.Connection, facts: Collection[Fact], today: date
+) -> dict[tuple[str, str], FactStatus]:
+    """Source and key of the facts whose value is held back today, with the status they have."""
+    records = await connection.fetch(
+        """SELECT a.source, a.source_key, CASE WHEN a.consent_id IS NOT NULL
+                   AND (c.consent_id IS NULL OR c.deleted OR coalesce(c.withdrawn_on <= $4, false)) THEN 'LOCKED'
+               ELSE 'SUPPRESSED' END AS status
+           FROM unnest($1::text[], $2::text[], $3::text[]) AS a (source, source_key, consent_id)
+           LEFT JOIN record.furnishing_consent c ON c.source = a.source AND c.consent_id = a.consent_id
+           WHERE (a.consent_id IS NOT NULL
+                  AND (c.consent_id IS NULL OR c.deleted OR coalesce(c.withdrawn_on <= $4, false)))
+              OR EXISTS (SELECT FROM record.observation o WHERE o.source = a.source AND o.source_key = a.source_key
+                           AND o.recorded_to = 'infinity' AND o.suppressed)""",
+        [fact.seen.source for fact in facts],
+        [fact.seen.source_key for fact in facts],
+        [fact.seen.consent_id for fact in facts],
+        today,
+    )
+    return {(record["source"], record["source_key"]): FactStatus(record["status"]) for record in records}
+
+
+def _held_back(fact: Fact, standing: dict[tuple[str, str], FactStatus]) -> Fact:
+    status = standing.get((fact.seen.source, fact.seen.source_key))
+    return fact if status is None or fact.status is not FactStatus.CURRENT else replace(fact, status=status)
