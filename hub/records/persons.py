@@ -151,13 +151,13 @@ UPDATE record.person p SET
     sealed_identity = n.sealed
 FROM (
     SELECT o.county, o.person_id, c.household_id, c.member_no,
-        CASE WHEN EXISTS (SELECT FROM stays s WHERE s.person_id = o.person_id AND s.died_on IS NOT NULL)
-             THEN 'DECEASED' ELSE 'ACTIVE' END AS status,
+        CASE WHEN d.person_id IS NULL THEN 'ACTIVE' ELSE 'DECEASED' END AS status,
         coalesce(c.name_index, o.name_index) AS name_index,
         coalesce(c.identity_index, o.identity_index) AS identity_index,
         coalesce(c.birth_date, o.birth_date) AS birth_date,
         coalesce(c.sealed, o.sealed_identity) AS sealed
     FROM asked JOIN record.person o USING (person_id) LEFT JOIN chosen c USING (person_id)
+    LEFT JOIN (SELECT DISTINCT person_id FROM stays WHERE died_on IS NOT NULL) d USING (person_id)
 ) n
 WHERE p.county = n.county AND p.person_id = n.person_id
   AND (p.household_id, p.member_no, p.status, p.sealed_identity)
