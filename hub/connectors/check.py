@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from hub.core.clock import years_before
 from hub.core.identifiers import birth_date, check_id_number, clean_id_number, is_adult
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, RowKind
-from hub.core.text import has_lost_characters, normalise_text
+from hub.core.text import NULL_WORDS, has_lost_characters, normalise_text
 
 TOMBSTONE_CONTENT = b"tombstone"
 """The content of every deletion row: only its key and version matter."""
@@ -43,6 +44,9 @@ GROUPED_YUAN = re.compile(r"([0-9]{1,3}(,[0-9]{3}){1,4}|[0-9]{1,15})(\.[0-9]{1,2
 
 KEY_PART_LENGTH_MAX = 64
 """No agency's key has a longer part, in characters."""
+
+DAYS_REMEMBERED = 16384
+"""Dates are written in few ways over and over: so many readings are remembered."""
 
 UNNAMED_FIELD = "#undocumented"
 """Stands for an undocumented field whose very name might carry personal data (long, or with many digits)."""
@@ -67,11 +71,13 @@ def clean_value(value: Any) -> Any:
     that are not small integers become ``{"number": "<as written>"}``, so that they stay distinct from text. Objects
     and arrays in the place of a value become ``{"structure": "<kind>"}``: their inside was not documented.
     """
+    if value.__class__ is str:
+        return _clean_text(value)
     match value:
         case None | bool():
             return value
         case str():
-            return normalise_text(value if value.isascii() and "\0" not in value else _LOST.sub("�", value))
+            return _clean_text(value)
         case int() if abs(value) < INTEGER_MAX:
             return value
         case int() | float() | Decimal():
@@ -82,6 +88,13 @@ def clean_value(value: Any) -> Any:
             return {"structure": "array"}
 
 
+def _clean_text(value: str) -> str | None:
+    if value.isascii() and "\0" not in value:
+        text = value.strip()  # of ASCII the normal form is the text itself
+        return None if text in NULL_WORDS else text
+    return normalise_text(_LOST.sub("�", value))
+
+
 def split_fields(
     row: Mapping[str, Any], documented: Collection[str], forbidden: Collection[str]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -90,15 +103,16 @@ def split_fields(
     A removed name is counted once per row even if the field was empty. ``forbidden`` wins over ``documented``.
     """
     kept: dict[str, Any] = {}
-    dropped: set[str] = set()
+    dropped: list[str] = []
     for name, value in row.items():
         if name in documented and name not in forbidden:
-            cleaned = clean_value(value)
-            if cleaned is not None:
-                kept[name] = cleaned
+            if value is not None:
+                cleaned = clean_value(value)
+                if cleaned is not None:
+                    kept[name] = cleaned
         else:
-            dropped.add(name if name in forbidden or _PRINTABLE_NAME.fullmatch(name) else UNNAMED_FIELD)
-    return kept, tuple(sorted(dropped))
+            dropped.append(name if name in forbidden or _PRINTABLE_NAME.fullmatch(name) else UNNAMED_FIELD)
+    return kept, tuple(sorted(set(dropped))) if dropped else ()
 
 
 def content_bytes(fields: Mapping[str, Any]) -> bytes:
@@ -110,11 +124,13 @@ def content_bytes(fields: Mapping[str, Any]) -> bytes:
     return _encoder.encode(fields)
 
 
+@lru_cache(DAYS_REMEMBERED)
 def parse_day(text: str) -> date | None:
     """``YYYY-MM-DD``, a real day."""
     return _real_day(text) if _ISO_DAY.fullmatch(text) else None
 
 
+@lru_cache(DAYS_REMEMBERED)
 def parse_loose_day(text: str) -> date | None:
     """``YYYY-MM-DD`` or ``YYYY/M/D``, a real day."""
     parts = _LOOSE_DAY.fullmatch(text)
@@ -124,6 +140,7 @@ def parse_loose_day(text: str) -> date | None:
     return _real_day(f"{year}-{month:0>2}-{day:0>2}")
 
 
+@lru_cache(DAYS_REMEMBERED)
 def parse_compact_day(text: str) -> date | None:
     """``YYYYMMDD``, a real day."""
     return _real_day(f"{text[:4]}-{text[4:6]}-{text[6:]}") if _COMPACT_DAY.fullmatch(text) else None
@@ -180,7 +197,7 @@ class RowCheck:
     @property
     def reasons(self) -> tuple[QuarantineReason, ...]:
         """All reasons noted so far, the one that wins first."""
-        return in_precedence(self._reasons)
+        return in_precedence(self._reasons) if self._reasons else ()
 
     @property
     def content(self) -> bytes:

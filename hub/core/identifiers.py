@@ -6,12 +6,14 @@ data; none of the errors here repeats it.
 
 import re
 from datetime import date
+from operator import mul
 
 from hub.core.clock import full_years
 from hub.core.names import QuarantineReason
 from hub.core.text import NULL_WORDS, normalise_text, remove_white_space
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_ZEROS = sum(_ID_WEIGHTS) * ord("0")
 _ID_CHECK = "10X98765432"
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -27,7 +29,9 @@ ADULT_AGE = 18
 
 def id_check_character(first17: str) -> str:
     """The check character of 17 digits (ISO 7064 MOD 11-2, GB 11643)."""
-    return _ID_CHECK[sum(w * int(d) for w, d in zip(_ID_WEIGHTS, first17, strict=True)) % 11]
+    if len(first17) != 17 or not (first17.isascii() and first17.isdigit()):
+        raise ValueError("a check character is made of 17 digits")
+    return _ID_CHECK[(sum(map(mul, _ID_WEIGHTS, first17.encode())) - _ID_ZEROS) % 11]
 
 
 def upgrade_15_digits(number: str) -> str:
@@ -38,6 +42,8 @@ def upgrade_15_digits(number: str) -> str:
 
 def clean_id_number(value: str | None) -> str | None:
     """What was typed into an ID field, without blanks and a leading apostrophe, upper case; ``None`` if no value."""
+    if value is not None and _DIGITS_18.fullmatch(value):
+        return value  # as nearly all are written
     text = normalise_text(value)
     if text is None:
         return None
@@ -52,9 +58,9 @@ def check_id_number(cleaned: str, today: date) -> str | QuarantineReason:
     ``cleaned`` comes from :func:`clean_id_number`. A 15-digit number is upgraded; serials 996-999 were given to
     centenarians, so their century is unknown and they are refused.
     """
-    if _SCIENTIFIC.fullmatch(cleaned):
+    if "E" in cleaned and _SCIENTIFIC.fullmatch(cleaned):
         return QuarantineReason.ID_PRECISION_LOST
-    if _DIGITS_15.fullmatch(cleaned):
+    if len(cleaned) == 15 and _DIGITS_15.fullmatch(cleaned):
         if cleaned[12:] >= "996":
             return QuarantineReason.ID_FORMAT
         cleaned = upgrade_15_digits(cleaned)

@@ -40,9 +40,11 @@ class PlaceHint:
     phone: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckedRow:
-    """One row of an agency after the contract check.
+    """One row of an agency after the contract check. Nothing changes it afterwards.
+
+    (It is not declared frozen because that would double the cost of making one, and there are millions.)
 
     ``source_key`` and ``version`` are as docs/CONTRACTS.md 1.1 writes them. ``version_rank`` orders the versions of one
     key (larger is newer). ``reasons`` holds every quarantine reason found so far, empty for a clean row; rows of an
@@ -110,13 +112,15 @@ class FileRefused:
 class Step:
     """One committed step of a pull: some rows, and the watermark that may be stored together with them.
 
-    Rows stand in the order of delivery. ``watermark`` is the connector's own JSON value, ``None`` while the walk is
-    not far enough to move it. ``walk_ended`` names a feed whose walk is complete with this step (roster duplicates are
-    judged then).
+    Rows stand in the order of delivery. A large file may come in several steps: all name it, and ``file_ended`` is
+    true for the last one only, which alone may move the watermark past the file. ``watermark`` is the connector's own
+    JSON value, ``None`` while the walk is not far enough to move it. ``walk_ended`` names a feed whose walk is complete
+    with this step (roster duplicates are judged then).
     """
 
     rows: tuple[CheckedRow, ...] = ()
     watermark: Any | None = None
     file: FileRead | None = None
+    file_ended: bool = True
     refused: FileRefused | None = None
     walk_ended: str | None = None

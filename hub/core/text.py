@@ -7,6 +7,8 @@ NULL_WORDS = frozenset({"", "无", "-", "--", "/", "不详", "NULL"})
 """Words that mean "no value" in text, ID, date and phone fields."""
 
 _WHITE = re.compile(r"\s+")
+_LOST = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
+_ONE_BYTE = re.compile("[\x80-\xb6\xb8-\xff]")
 _DOTS = str.maketrans(dict.fromkeys("•‧・∙.", "·"))
 
 
@@ -30,7 +32,7 @@ def remove_white_space(value: str) -> str:
 
 def has_lost_characters(value: str) -> bool:
     """Whether the text contains U+FFFD or private-use characters: what was written cannot be known any more."""
-    return any(c == "�" or unicodedata.category(c) == "Co" for c in value)
+    return _LOST.search(value) is not None
 
 
 def _is_chinese(character: str) -> bool:
@@ -54,4 +56,4 @@ def repair_mojibake(value: str) -> str | None:
 
 def is_mojibake(value: str) -> bool:
     """Whether the text holds characters U+0080-U+00FF, which no name in this prefecture has but ``·`` (U+00B7)."""
-    return any("\x80" <= c <= "\xff" and c != "·" for c in value)
+    return _ONE_BYTE.search(value) is not None

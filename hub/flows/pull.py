@@ -29,6 +29,7 @@ from hub.core.ids import uuid7
 from hub.core.names import SourceStatus
 from hub.core.rows import Step
 from hub.core.version import VERSION
+from hub.flows.read_ahead import read_ahead
 from hub.flows.settle_pull import settle
 from hub.records.judge import Judgement
 from hub.records.ledger import SourceInRun, merge_step
@@ -85,25 +86,33 @@ class Run:
 class LedgerMemory:
     """What the connectors may ask about committed steps (hub/connectors/port.py)."""
 
-    def __init__(self, connection: asyncpg.Connection, source: str) -> None:
-        self._connection = connection
+    def __init__(self, database: Database, source: str) -> None:
+        self._database = database
         self._source = source
 
     async def refused_files(self) -> dict[str, str]:
         """Name -> fingerprint of every file refused so far."""
-        records = await self._connection.fetch(
+        records = await self._fetch(
             "SELECT name, fingerprint FROM ingest.file WHERE source = $1 AND state = 'REFUSED'", self._source
         )
         return {record["name"]: record["fingerprint"] for record in records}
 
     async def read_files(self, names: Set[str]) -> Set[str]:
         """Which of these files were read in full before."""
-        records = await self._connection.fetch(
+        records = await self._fetch(
             "SELECT name FROM ingest.file WHERE source = $1 AND state = 'READ' AND name = ANY($2)",
             self._source,
             list(names),
         )
         return {record["name"] for record in records}
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        # A connection of its own: the source is read while the pull's connection stores what was read before.
+        connection = await self._database.connect(DbRole.INGEST)
+        try:
+            return list(await connection.fetch(query, *arguments))
+        finally:
+            await connection.close()
 
 
 async def pull(
@@ -226,14 +235,15 @@ async def _read(
     before: UUID | None = None
     try:
         async with aclosing(
-            source.connector.pull(watermark, LedgerMemory(connection, source.name), run.clock)
+            read_ahead(source.connector.pull(watermark, LedgerMemory(run.database, source.name), run.clock))
         ) as stream:
-            async for step in stream:
+            async for group in stream:
                 steps += 1
                 if before is not None:
                     await run.receipts.wait(before, _RECEIPT_SECONDS)
-                before = await _commit_step(connection, run, in_run, steps, step)
-                rows, refused = rows + len(step.rows), refused or step.refused is not None
+                before = await _commit_steps(connection, run, in_run, steps, group)
+                rows += sum(len(step.rows) for step in group)
+                refused = refused or any(step.refused for step in group)
                 run.progress(source.name, rows)
     except AuditError:
         raise
@@ -253,34 +263,41 @@ async def _read(
     return (SourceStatus.PARTIAL if refused else SourceStatus.OK), None
 
 
-async def _commit_step(
-    connection: asyncpg.Connection, run: Run, source: SourceInRun, number: int, step: Step
+async def _commit_steps(
+    connection: asyncpg.Connection, run: Run, source: SourceInRun, number: int, steps: Sequence[Step]
 ) -> UUID | None:
-    """Store one step; gives its audit event, ``None`` where there was nothing new."""
+    """Store steps that were read one after the other; gives their audit event, ``None`` where nothing was new."""
     async with connection.transaction():
-        judgement = await merge_step(connection, run.keys, source, step, run.clock())
-        if not judgement.new and step.file is None and step.refused is None:
+        judgements = [await merge_step(connection, run.keys, source, step, run.clock()) for step in steps]
+        if not any(judgement.new for judgement in judgements) and all(_is_page(step) for step in steps):
             return None
-        entry = _step_entry(source, number, step, judgement)
+        entry = _steps_entry(source, number, steps, judgements)
         await append(connection, entry)
     return entry.ev
 
 
-def _step_entry(source: SourceInRun, number: int, step: Step, judgement: Judgement) -> PendingEntry:
-    quarantined = sum(1 for judged in judgement.new if judged.reasons)
+def _is_page(step: Step) -> bool:
+    return step.file is None and step.refused is None
+
+
+def _steps_entry(
+    source: SourceInRun, number: int, steps: Sequence[Step], judgements: Sequence[Judgement]
+) -> PendingEntry:
+    new = [judged for judgement in judgements for judged in judgement.new]
+    quarantined = sum(1 for judged in new if judged.reasons)
     facts: dict[str, Any] = {
         "source": source.name,
         "run": str(source.run_id),
         "step": number,
-        "fetched": len(step.rows),
-        "valid": len(judgement.new) - quarantined,
+        "fetched": sum(len(step.rows) for step in steps),
+        "valid": len(new) - quarantined,
         "quarantined": quarantined,
-        "unchanged": len(judgement.seen_again),
+        "unchanged": sum(judgement.seen_again for judgement in judgements),
     }
-    if step.file is not None:
-        facts["files"] = [step.file.name]
-    if step.refused is not None:
-        facts["refused"] = [[step.refused.name, step.refused.reason.value]]
+    if any(step.file for step in steps):
+        facts["files"] = list(dict.fromkeys(step.file.name for step in steps if step.file is not None))
+    if any(step.refused for step in steps):
+        facts["refused"] = [[step.refused.name, step.refused.reason.value] for step in steps if step.refused]
     return _entry("source:connector:pulled", source.name, facts)
 
 

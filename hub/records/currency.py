@@ -5,14 +5,17 @@ arrival. A row that came in a file which another file of its group has replaced 
 replacement solely in quarantine (clinic interface, section 2).
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 _RECOMPUTE = """
-WITH eligible AS (
-    SELECT h.* FROM ingest.held_row h JOIN touched t USING (source_key)
+WITH contested AS MATERIALIZED (
+    SELECT source_key FROM unnest($3::text[]) AS k (source_key)
+), eligible AS (
+    SELECT h.* FROM ingest.held_row h JOIN contested USING (source_key)
     WHERE h.source = $1 AND h.state = 'VALID' AND NOT EXISTS (
         SELECT FROM ingest.file f
         WHERE f.source = h.source AND f.file_group = h.file_group AND f.state = 'READ'
@@ -30,20 +33,22 @@ UPDATE ingest.held_row h SET
     is_current  = b.row_id IS NOT NULL,
     current_run = CASE WHEN b.row_id IS NOT NULL THEN $2 ELSE h.current_run END,
     lost_run    = CASE WHEN b.row_id IS NULL THEN $2 ELSE h.lost_run END
-FROM touched t, ingest.held_row self LEFT JOIN best b ON b.row_id = self.row_id
+FROM contested t, ingest.held_row self LEFT JOIN best b ON b.row_id = self.row_id
 WHERE h.row_id = self.row_id AND h.source = $1 AND h.source_key = t.source_key
   AND h.is_current IS DISTINCT FROM (b.row_id IS NOT NULL)
 RETURNING h.row_id, h.is_current
 """
 
 
-async def recompute_currency(connection: asyncpg.Connection, source: str, run_id: UUID, now: datetime) -> int:
-    """Work out the currency of every key in the temporary table ``touched``; returns how many rows changed.
+async def recompute_currency(
+    connection: asyncpg.Connection, source: str, contested: Collection[str], run_id: UUID, now: datetime
+) -> int:
+    """Work out the currency of every contested key of a source; returns how many rows changed.
 
     What ceases to be current closes its recorded range; what becomes current opens one. A version that was current
     before and is again gets a second observation, so that both ranges stay in the history.
     """
-    changed = await connection.fetch(_RECOMPUTE, source, run_id)
+    changed = await connection.fetch(_RECOMPUTE, source, run_id, sorted(contested))
     if not changed:
         return 0
     lost = [record["row_id"] for record in changed if not record["is_current"]]

@@ -5,13 +5,12 @@ all that apply), then whether the row is the newest of its key. Reasons that nee
 link, roster duplicates) are judged at the end of the pull, see hub/records/settle.py.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, Guarantor, RowKind
 
@@ -19,19 +18,20 @@ GUARANTORS_DROPPED = "guarantors[]"
 """The wire name under which guarantors without a valid consent are counted."""
 
 
-GuarantorIndexes = dict[str, tuple[bytes, ...]]
+GuarantorIndexes = Mapping[str, tuple[bytes, ...]]
 """Blind indexes of guarantors by their ID number as sent."""
+
+Reasons = tuple[QuarantineReason, ...]
 
 
 @dataclass(slots=True)
 class Held:
-    """A row the hub holds already (``was_held``), or one judged earlier in the same step."""
+    """A row the hub holds already, or one judged earlier in the same step."""
 
     content_hash: bytes
     state: str
     reason: QuarantineReason | None
     is_superseded: bool = False
-    was_held: bool = False
 
 
 @dataclass(slots=True)
@@ -72,13 +72,26 @@ class JudgedRow:
         """The one reason the row is quarantined for."""
         return self.reasons[0] if self.reasons else None
 
+    @property
+    def subject(self) -> bytes | None:
+        """The blind index of the subject under the newest key."""
+        return self.subject_indexes[0] if self.subject_indexes else None
+
 
 @dataclass(slots=True)
 class Judgement:
-    """The outcome of one step: what is new, what was seen again."""
+    """The outcome of one step: what is new, how many rows were seen again.
+
+    ``waiting_again`` names, by key and version rank, those rows seen again that may be in quarantine.
+    """
 
     new: list[JudgedRow] = field(default_factory=list)
-    seen_again: list[tuple[str, int, bytes]] = field(default_factory=list)
+    seen_again: int = 0
+    waiting_again: list[tuple[str, int]] = field(default_factory=list)
+
+
+_NOTHING: list[Held] = []
+"""Stands for "nothing held"; never added to."""
 
 
 @dataclass(slots=True)
@@ -87,9 +100,11 @@ class Judge:
 
     ``held`` maps (source key, version rank) to the rows held under it; ``unreadable`` holds the content hashes of rows
     whose key could not be read, for sources without files. ``latest_wins`` marks a source that shows only the current
-    state, where a row read later is newer even at an equal version (social security interface, section 2).
+    state, where a row read later is newer even at an equal version (social security interface, section 2). ``ids``
+    gives the ids of new rows.
     """
 
+    ids: Iterator[UUID]
     held: dict[tuple[str, int], list[Held]]
     consents: dict[str, BookedConsent]
     business_date: date | None
@@ -102,32 +117,37 @@ class Judge:
         self, row: CheckedRow, hashes: Sequence[bytes], subjects: tuple[bytes, ...], guarantors: GuarantorIndexes
     ) -> None:
         """Judge one row. ``hashes`` holds its keyed content hash under every key version, newest first."""
-        under_key = self.held.setdefault((row.source_key, row.version_rank), [])
-        if self._is_unchanged(row, hashes, under_key):
-            self.result.seen_again.append((row.source_key, row.version_rank, hashes[0]))
+        place = (row.source_key, row.version_rank)
+        under_key = self.held.get(place, _NOTHING)
+        unreadable = bool(row.reasons) and row.reasons[0] is QuarantineReason.ROW_UNREADABLE
+        if (under_key or unreadable) and self._is_unchanged(row, hashes, under_key, unreadable):
+            self.result.seen_again += 1
+            if not under_key or any(held.state == "QUARANTINED" for held in under_key):
+                self.result.waiting_again.append(place)
             return
-        reasons = set(row.reasons)
-        has_other_content = any(held.content_hash not in hashes for held in under_key)
-        if has_other_content and not row.tombstone and not self.latest_wins and not self._is_unreadable(row):
-            reasons.add(QuarantineReason.DUP_CONFLICT)
-        if not row.tombstone and self.business_date is not None:
-            row = self._judge_consent(row, subjects, guarantors, reasons)
-        judged = JudgedRow(uuid7(), row, hashes[0], subjects, tuple(sorted(reasons)))
-        if self.latest_wins and not judged.reasons:
+        reasons = row.reasons
+        may_conflict = under_key and not (row.tombstone or self.latest_wins or unreadable)
+        if may_conflict and any(held.content_hash not in hashes for held in under_key):
+            reasons = in_order(reasons, QuarantineReason.DUP_CONFLICT)
+        if not row.tombstone and self.business_date is not None and row.kind is RowKind.FACT:
+            row, reasons = self._judge_consent(row, subjects, guarantors, reasons)
+        judged = JudgedRow(next(self.ids), row, hashes[0], subjects, reasons)
+        if self.latest_wins and not reasons:
             for other in under_key:
                 other.is_superseded = other.state == "VALID" or other.is_superseded
-        under_key.append(Held(hashes[0], "QUARANTINED" if judged.reasons else "VALID", judged.reason))
-        if self._is_unreadable(row):
+        held = Held(hashes[0], "QUARANTINED" if reasons else "VALID", judged.reason)
+        if under_key:
+            under_key.append(held)
+        else:
+            self.held[place] = [held]
+        if unreadable:
             self.unreadable.add(hashes[0])
         self.result.new.append(judged)
-        if row.kind is RowKind.CONSENT and not judged.reasons:
+        if row.kind is RowKind.CONSENT and not reasons:
             self._book(judged)
 
-    def _is_unreadable(self, row: CheckedRow) -> bool:
-        return bool(row.reasons) and row.reasons[0] is QuarantineReason.ROW_UNREADABLE
-
-    def _is_unchanged(self, row: CheckedRow, hashes: Sequence[bytes], under_key: list[Held]) -> bool:
-        if self._is_unreadable(row) and not self.has_file and not self.unreadable.isdisjoint(hashes):
+    def _is_unchanged(self, row: CheckedRow, hashes: Sequence[bytes], under_key: list[Held], unreadable: bool) -> bool:
+        if unreadable and not self.has_file and not self.unreadable.isdisjoint(hashes):
             # The made-up key of an unreadable row names its place on a page, and places move between walks.
             return True
         is_minor = QuarantineReason.MINOR_SUBJECT in row.reasons
@@ -139,27 +159,24 @@ class Judge:
         )
 
     def _judge_consent(
-        self, row: CheckedRow, subjects: tuple[bytes, ...], guarantors: GuarantorIndexes, reasons: set[QuarantineReason]
-    ) -> CheckedRow:
+        self, row: CheckedRow, subjects: tuple[bytes, ...], guarantors: GuarantorIndexes, reasons: Reasons
+    ) -> tuple[CheckedRow, Reasons]:
         assert self.business_date is not None
-        if row.kind is not RowKind.FACT:
-            return row
-        if row.consent_id is not None and subjects:
+        if row.consent_id is not None:
             consent = self.consents.get(row.consent_id)
-            if consent is None or not consent.admits(subjects, self.business_date):
-                reasons.add(QuarantineReason.CONSENT_INVALID)
-        elif row.consent_id is not None and row.consent_id not in self.consents:
-            reasons.add(QuarantineReason.CONSENT_INVALID)
+            if consent is None or (subjects and not consent.admits(subjects, self.business_date)):
+                reasons = in_order(reasons, QuarantineReason.CONSENT_INVALID)
         if not row.guarantors:
-            return row
+            return row, reasons
         kept = [g for g in row.guarantors if self._admits_guarantor(g, guarantors)]
         dropped = len(row.guarantors) - len(kept)
-        return replace(
+        judged = replace(
             row,
             value={**row.value, "guarantor_count": len(kept)},
             wire=_without_strangers(row.wire, kept),
             dropped=row.dropped + (GUARANTORS_DROPPED,) * dropped,
         )
+        return judged, reasons
 
     def _admits_guarantor(self, guarantor: Guarantor, indexes: GuarantorIndexes) -> bool:
         assert self.business_date is not None
@@ -184,6 +201,11 @@ class Judge:
             withdrawn_on=_day(row.value.get("withdrawn_on")),
             changed_by=judged.row_id,
         )
+
+
+def in_order(reasons: Reasons, another: QuarantineReason) -> Reasons:
+    """The reasons with one more, the one that wins first; each once."""
+    return reasons if another in reasons else tuple(sorted((*reasons, another)))
 
 
 def _without_strangers(wire: dict[str, Any], kept: Sequence[Guarantor]) -> dict[str, Any]:

@@ -1,112 +1,68 @@
 """The ledger: every row a source ever delivered, and which of them is the current version of its key.
 
-One step of a pull is merged in one transaction: the rows are compared with what is held (set-wise, over a staging
-table), new ones are judged (hub/records/judge.py), copied in, and the currency of the touched keys is worked out again
-by one statement. Cost grows with the rows of the step and the versions held under their keys, not with the ledger.
+One step of a pull is merged in one transaction: the rows are compared with what is held under their keys, new ones are
+judged (hub/records/judge.py) and copied in (hub/records/ledger_copy.py), and where a key was held before, its currency
+is worked out again by one statement. Cost grows with the rows of the step and the versions held under their keys, not
+with the ledger.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence, Set
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 import orjson
 
-from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, FileRead, FileRefused, RowKind, Step
 from hub.records.currency import recompute_currency
 from hub.records.judge import BookedConsent, Held, Judge, JudgedRow, Judgement
+from hub.records.ledger_copy import SourceInRun, copy_new_rows
+from hub.store.ids import ascending_ids
 from hub.store.keys import KeyService
+
+__all__ = ["SourceInRun", "merge_step"]
 
 LATEST_WINS_KINDS = frozenset({"social-view"})
 """Source kinds that show only the current state, where what is read later is newer."""
-
-_HELD_COLUMNS = (
-    "row_id", "source", "source_key", "version", "version_rank", "content_hash", "arrival", "kind", "tombstone",
-    "state", "reason", "is_current", "subject_index", "file_name", "file_group", "file_number", "first_run",
-    "current_run",
-)  # fmt: skip
-_OBSERVATION_COLUMNS = (
-    "observation_id", "row_id", "source", "source_key", "version", "kind", "category", "tombstone", "subject_index",
-    "household_no", "valid_from", "valid_to", "adverse", "suppressed", "consent_id", "source_time", "recorded_from",
-    "recorded_to", "agreement_no", "digest", "payload", "hint",
-)  # fmt: skip
-_QUARANTINE_COLUMNS = (
-    "row_id", "source", "source_key", "reason", "other_reasons", "origin", "first_seen", "last_seen", "run_id",
-    "sealed_row",
-)  # fmt: skip
-
-FOREVER = datetime.max.replace(tzinfo=UTC)
-"""What asyncpg sends as PostgreSQL's ``infinity``."""
-
-_MAY_BE_MOVED = frozenset({RowKind.MEMBER, RowKind.EVENT})
-
-
-@dataclass(frozen=True, slots=True)
-class SourceInRun:
-    """The source whose rows are merged, and the run that brings them."""
-
-    name: str
-    kind: str
-    agreement_no: str
-    run_id: UUID
 
 
 async def merge_step(
     connection: asyncpg.Connection, keys: KeyService, source: SourceInRun, step: Step, now: datetime
 ) -> Judgement:
     """Merge one step in the caller's transaction and move the counts, the file list and the watermark with it."""
-    await connection.execute("SELECT FROM ingest.source_state WHERE source = $1 FOR UPDATE", source.name)
-    judge = await _judge(connection, keys, source, step)
-    current = await _plainly_current(connection, source, step, judge)
-    await _insert(connection, keys, source, step, judge.result, now, current)
-    if step.file is not None:
+    arrivals: int = await connection.fetchval(
+        "SELECT arrivals FROM ingest.source_state WHERE source = $1 FOR UPDATE", source.name
+    )
+    held = await _held(connection, source, step) if arrivals else {}
+    known = {key for key, _ in held}
+    judge = await _judge(connection, keys, source, step, held)
+    new = judge.result.new
+    contested = await _contested(connection, source, step, new, known)
+    await copy_new_rows(connection, keys, source, step.file, new, arrivals, _plainly_current(new, contested), now)
+    if step.file is not None and step.file_ended:
         await _note_file(connection, source, step.file)
     if step.refused is not None:
         await _note_refused(connection, source, step.refused)
-    await _store_consents(connection, source, judge.consents, judge.result.new)
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM touched)"):
-        await recompute_currency(connection, source.name, source.run_id, now)
+    await _store_consents(connection, source, judge.consents)
+    if contested:
+        await recompute_currency(connection, source.name, contested, source.run_id, now)
     await _note_seen_again(connection, source, judge.result, now)
     await _count(connection, source, step, judge.result)
     return judge.result
 
 
-async def _judge(connection: asyncpg.Connection, keys: KeyService, source: SourceInRun, step: Step) -> Judge:
-    """Stage the keys of the step, fetch what is held under them, and judge row after row."""
-    await connection.execute(
-        "CREATE TEMP TABLE touched (source_key text PRIMARY KEY) ON COMMIT DROP",
-    )
-    step_keys = {row.source_key for row in step.rows}
-    await connection.copy_records_to_table("touched", records=[(key,) for key in step_keys])
-    if step.file is not None and step.file.group is not None:
-        # A replacement takes back what the lower numbers of its group brought, so their keys are touched too.
-        await connection.execute(
-            """INSERT INTO touched SELECT DISTINCT source_key FROM ingest.held_row
-               WHERE source = $1 AND file_group = $2 ON CONFLICT DO NOTHING""",
-            source.name,
-            step.file.group,
-        )
-    held: dict[tuple[str, int], list[Held]] = {}
-    for record in await connection.fetch(
-        """SELECT h.source_key, h.version_rank, h.content_hash, h.state, h.reason, h.is_current
-           FROM ingest.held_row h JOIN touched t USING (source_key) WHERE h.source = $1""",
-        source.name,
-    ):
-        held.setdefault((record["source_key"], record["version_rank"]), []).append(
-            Held(
-                record["content_hash"],
-                record["state"],
-                None if record["reason"] is None else QuarantineReason(record["reason"]),
-                is_superseded=record["state"] == "VALID" and not record["is_current"],
-                was_held=True,
-            )
-        )
+async def _judge(
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    source: SourceInRun,
+    step: Step,
+    held: dict[tuple[str, int], list[Held]],
+) -> Judge:
+    """Judge row after row against what is held under their keys."""
     judge = Judge(
+        ids=ascending_ids(),
         held=held,
         consents=await _consents(connection, source, step.rows),
         business_date=step.file.business_date if step.file else None,
@@ -114,33 +70,73 @@ async def _judge(connection: asyncpg.Connection, keys: KeyService, source: Sourc
         unreadable=await _unreadable(connection, source, step),
         has_file=step.file is not None,
     )
+    content_index, identity_index = keys.indexer("content"), keys.indexer("identity")
+    people: dict[str, tuple[bytes, ...]] = {}
+
+    def subject(id_number: str) -> tuple[bytes, ...]:
+        indexes = people.get(id_number)
+        if indexes is None:
+            indexes = people[id_number] = identity_index(id_number.encode())
+        return indexes
+
     for row in step.rows:
         judge.judge(
             row,
-            keys.indexes("content", row.content.decode("latin-1")),  # an unreadable row need not be UTF-8
-            _indexes(keys, row.id_number),
-            {g.id_number: _indexes(keys, g.id_number) for g in row.guarantors if g.id_number},
+            content_index(row.content),
+            () if row.id_number is None else subject(row.id_number),
+            {g.id_number: subject(g.id_number) for g in row.guarantors if g.id_number} if row.guarantors else {},
         )
     return judge
 
 
-def _indexes(keys: KeyService, id_number: str | None) -> tuple[bytes, ...]:
-    return () if id_number is None else tuple(keys.indexes("identity", id_number))
+async def _held(connection: asyncpg.Connection, source: SourceInRun, step: Step) -> dict[tuple[str, int], list[Held]]:
+    """All rows under the keys of the step, by key and version rank."""
+    held: dict[tuple[str, int], list[Held]] = {}
+    for key, rank, content_hash, state, reason, is_current in await connection.fetch(
+        """SELECT source_key, version_rank, content_hash, state, reason, is_current FROM ingest.held_row
+           WHERE source = $1 AND source_key = ANY($2)""",
+        source.name,
+        sorted({row.source_key for row in step.rows}),
+    ):
+        held.setdefault((key, rank), []).append(
+            Held(
+                content_hash,
+                state,
+                None if reason is None else QuarantineReason(reason),
+                is_superseded=state == "VALID" and not is_current,
+            )
+        )
+    return held
 
 
-async def _plainly_current(connection: asyncpg.Connection, source: SourceInRun, step: Step, judge: Judge) -> set[UUID]:
-    """Rows that are current because nothing else is held under their key; their keys need no further working out."""
-    if step.file is not None and step.file.group is not None and await _is_group_known(connection, source, step.file):
-        return set()
-    known = {key for (key, _), rows in judge.held.items() if any(row.was_held for row in rows)}
+async def _contested(
+    connection: asyncpg.Connection, source: SourceInRun, step: Step, new: Sequence[JudgedRow], known: Set[str]
+) -> set[str]:
+    """Keys whose current version must be worked out from all that is held under them.
+
+    Where nothing was held under a key before (it is not ``known``), the step itself shows which row is current. A
+    replacement takes back what the lower numbers of its group brought, so all keys of the group are contested.
+    """
+    contested = {judged.row.source_key for judged in new if not judged.reasons} & known
+    if step.file is None or step.file.group is None or not await _is_group_known(connection, source, step.file):
+        return contested
+    group = await connection.fetch(
+        "SELECT DISTINCT source_key FROM ingest.held_row WHERE source = $1 AND file_group = $2",
+        source.name,
+        step.file.group,
+    )
+    return contested | {record["source_key"] for record in group} | {row.source_key for row in step.rows}
+
+
+def _plainly_current(new: Sequence[JudgedRow], contested: Set[str]) -> set[UUID]:
+    """Rows that are current because nothing else is held under their key; of several, the newest."""
     best: dict[str, JudgedRow] = {}
-    for judged in judge.result.new:
+    for judged in new:
         key = judged.row.source_key
-        if judged.reason is None and key not in known:
+        if not judged.reasons and key not in contested:
             other = best.get(key)
             if other is None or _rank(judged) >= _rank(other):
                 best[key] = judged
-    await connection.execute("DELETE FROM touched WHERE source_key <> ALL($1)", list(known))
     return {judged.row_id for judged in best.values()}
 
 
@@ -196,7 +192,7 @@ async def _consents(
 
 
 async def _store_consents(
-    connection: asyncpg.Connection, source: SourceInRun, consents: dict[str, BookedConsent], new: list[JudgedRow]
+    connection: asyncpg.Connection, source: SourceInRun, consents: dict[str, BookedConsent]
 ) -> None:
     changed = [(name, consent) for name, consent in consents.items() if consent.changed_by is not None]
     if not changed:
@@ -214,95 +210,6 @@ async def _store_consents(
              c.expires_on, c.withdrawn_on)
             for name, c in changed
         ],
-    )  # fmt: skip
-
-
-async def _insert(
-    connection: asyncpg.Connection,
-    keys: KeyService,
-    source: SourceInRun,
-    step: Step,
-    judgement: Judgement,
-    now: datetime,
-    current: set[UUID],
-) -> None:
-    new = judgement.new
-    if not new:
-        return
-    last_arrival: int = await connection.fetchval(
-        "UPDATE ingest.source_state SET arrivals = arrivals + $2 WHERE source = $1 RETURNING arrivals",
-        source.name,
-        len(new),
-    )
-    arrival = last_arrival - len(new)
-    await connection.copy_records_to_table(
-        "held_row",
-        schema_name="ingest",
-        columns=_HELD_COLUMNS,
-        records=[
-            _held_record(source, step.file, j, arrival + n, j.row_id in current) for n, j in enumerate(new, start=1)
-        ],
-    )
-    await connection.copy_records_to_table(
-        "observation",
-        schema_name="record",
-        columns=_OBSERVATION_COLUMNS,
-        records=[
-            _observation_record(keys, source, j, now, FOREVER if j.row_id in current else now)
-            for j in new
-            if j.reason is None
-        ],
-    )
-    await connection.copy_records_to_table(
-        "quarantine",
-        schema_name="ingest",
-        columns=_QUARANTINE_COLUMNS,
-        records=[_quarantine_record(keys, source, j, now) for j in new if j.reason is not None],
-    )
-
-
-def _held_record(
-    source: SourceInRun, file: FileRead | None, judged: JudgedRow, arrival: int, is_current: bool
-) -> tuple[Any, ...]:
-    row, reason = judged.row, judged.reason
-    # Of a row that may only be counted not even the blind index of its subject is kept.
-    subject = next(iter(judged.subject_indexes), None) if reason is None or reason.keeps_row else None
-    return (
-        judged.row_id, source.name, row.source_key, row.version, row.version_rank, judged.content_hash, arrival,
-        row.kind.value, row.tombstone, "VALID" if reason is None else "QUARANTINED", reason, is_current,
-        subject, file.name if file else None, file.group if file else None,
-        file.number if file else None, source.run_id, source.run_id if is_current else None,
-    )  # fmt: skip
-
-
-def _observation_record(
-    keys: KeyService, source: SourceInRun, judged: JudgedRow, now: datetime, recorded_to: datetime
-) -> tuple[Any, ...]:
-    """The observation of a valid row; unless it is plainly current its recorded range is empty for the moment."""
-    row = judged.row
-    context = judged.row_id.bytes
-    payload: dict[str, Any] = {"value": row.value, "name": row.name, "id_number": row.id_number}
-    if row.kind in _MAY_BE_MOVED or row.household_no is not None or row.hint is not None:
-        # Only what the end of the run may still send into quarantine keeps its wire form.
-        payload |= {"wire": row.wire, "origin": row.origin}
-    hint = row.hint and orjson.dumps({"name": row.hint.name, "address": row.hint.address, "phone": row.hint.phone})
-    return (
-        uuid7(), judged.row_id, source.name, row.source_key, row.version, row.kind.value,
-        row.category.value if row.category else None, row.tombstone, next(iter(judged.subject_indexes), None),
-        row.household_no, row.valid_from, row.valid_to, row.adverse, row.suppressed, row.consent_id, row.source_time,
-        now, recorded_to, source.agreement_no, judged.content_hash,
-        keys.seal("payload", orjson.dumps(payload), context),
-        keys.seal("hint", hint, context) if hint else None,
-    )  # fmt: skip
-
-
-def _quarantine_record(keys: KeyService, source: SourceInRun, judged: JudgedRow, now: datetime) -> tuple[Any, ...]:
-    row, reason = judged.row, judged.reason
-    assert reason is not None
-    sealed = keys.seal("quarantine", orjson.dumps(row.wire), judged.row_id.bytes) if reason.keeps_row else None
-    others = [int(other) for other in judged.reasons[1:]]
-    return (
-        judged.row_id, source.name, row.source_key, int(reason), others, row.origin, now, now, source.run_id, sealed,
     )  # fmt: skip
 
 
@@ -331,7 +238,7 @@ async def _note_seen_again(
     connection: asyncpg.Connection, source: SourceInRun, judgement: Judgement, now: datetime
 ) -> None:
     """Rows in quarantine that came again unchanged carry the day on which they last did."""
-    if not judgement.seen_again:
+    if not judgement.waiting_again:
         return
     await connection.execute(
         """UPDATE ingest.quarantine q SET last_seen = $2
@@ -340,8 +247,8 @@ async def _note_seen_again(
              AND h.source_key = seen.source_key AND h.version_rank = seen.version_rank""",
         source.name,
         now,
-        [key for key, _, _ in judgement.seen_again],
-        [rank for _, rank, _ in judgement.seen_again],
+        [key for key, _ in judgement.waiting_again],
+        [rank for _, rank in judgement.waiting_again],
     )
 
 
@@ -350,20 +257,26 @@ async def _count(connection: asyncpg.Connection, source: SourceInRun, step: Step
     dropped = Counter(name for judged in judgement.new for name in judged.row.dropped)
     repaired = Counter(name for judged in judgement.new for name in judged.row.repaired)
     refused = [] if step.refused is None else [{"name": step.refused.name, "reason": step.refused.reason.value}]
-    record = await connection.fetchrow(
-        "SELECT dropped_fields, repaired_fields FROM ingest.run_source WHERE run_id = $1 AND source = $2 FOR UPDATE",
-        source.run_id,
-        source.name,
-    )
     await connection.execute(
-        """UPDATE ingest.run_source SET fetched = fetched + $3, unchanged = unchanged + $4, dropped_fields = $5,
-               repaired_fields = $6, files_processed = files_processed + $7, files_refused = files_refused || $8::jsonb
+        """UPDATE ingest.run_source SET fetched = fetched + $3, unchanged = unchanged + $4,
+               files_processed = files_processed + $5, files_refused = files_refused || $6::jsonb
            WHERE run_id = $1 AND source = $2""",
-        source.run_id, source.name, len(step.rows), len(judgement.seen_again),
-        orjson.dumps(Counter(orjson.loads(record["dropped_fields"])) + dropped).decode(),
-        orjson.dumps(Counter(orjson.loads(record["repaired_fields"])) + repaired).decode(),
-        int(step.file is not None), orjson.dumps(refused).decode(),
+        source.run_id, source.name, len(step.rows), judgement.seen_again,
+        int(step.file is not None and step.file_ended), orjson.dumps(refused).decode(),
     )  # fmt: skip
+    if dropped or repaired:
+        record = await connection.fetchrow(
+            "SELECT dropped_fields, repaired_fields FROM ingest.run_source WHERE run_id = $1 AND source = $2",
+            source.run_id,
+            source.name,
+        )
+        await connection.execute(
+            "UPDATE ingest.run_source SET dropped_fields = $3, repaired_fields = $4 WHERE run_id = $1 AND source = $2",
+            source.run_id,
+            source.name,
+            orjson.dumps(Counter(orjson.loads(record["dropped_fields"])) + dropped).decode(),
+            orjson.dumps(Counter(orjson.loads(record["repaired_fields"])) + repaired).decode(),
+        )
     if step.watermark is not None:
         await connection.execute(
             "UPDATE ingest.source_state SET watermark = $2 WHERE source = $1",

@@ -50,17 +50,21 @@ async def quarantine_rows(
            WHERE row_id = ANY($1) AND recorded_to = 'infinity'""",
         moved,
     )
+    held_back = []
     for record in records:
         payload = orjson.loads(keys.open("payload", record["payload"], record["row_id"].bytes))
         sealed = keys.seal("quarantine", orjson.dumps(payload["wire"]), record["row_id"].bytes)
-        await connection.execute(
-            """INSERT INTO ingest.quarantine
+        held_back.append((
+            record["row_id"], record["source"], record["source_key"], reason, payload["origin"], now, run_id, sealed,
+        ))  # fmt: skip
+    await connection.executemany(
+        """INSERT INTO ingest.quarantine
                    (row_id, source, source_key, reason, origin, first_seen, last_seen, run_id, sealed_row)
                VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
                ON CONFLICT (row_id) DO UPDATE SET status = 'OPEN', reason = EXCLUDED.reason,
                    last_seen = EXCLUDED.last_seen, run_id = EXCLUDED.run_id, sealed_row = EXCLUDED.sealed_row""",
-            record["row_id"], record["source"], record["source_key"], reason, payload["origin"], now, run_id, sealed,
-        )  # fmt: skip
+        held_back,
+    )
     await _recompute(connection, {(record["source"], record["source_key"]) for record in records}, run_id, now)
     return len(moved)
 
@@ -112,8 +116,4 @@ async def clear_overtaken(connection: asyncpg.Connection, source: str) -> None:
 
 async def _recompute(connection: asyncpg.Connection, keys: set[tuple[str, str]], run_id: UUID, now: datetime) -> None:
     for source in sorted({source for source, _ in keys}):
-        await connection.execute("DROP TABLE IF EXISTS touched")
-        await connection.execute("CREATE TEMP TABLE touched (source_key text PRIMARY KEY) ON COMMIT DROP")
-        await connection.copy_records_to_table("touched", records=[(key,) for name, key in keys if name == source])
-        await recompute_currency(connection, source, run_id, now)
-    await connection.execute("DROP TABLE IF EXISTS touched")
+        await recompute_currency(connection, source, {key for name, key in keys if name == source}, run_id, now)

@@ -85,16 +85,16 @@ def test_line_breaks_in_cells_empty_lines_and_a_byte_order_mark_change_nothing()
     data = "\ufeff".encode("gb18030") + csv_bytes(line(现住址="遮放镇\r\n弄坎村")) + b"\r\n"
     table = check(data)
     assert isinstance(table, ClinicTable)
-    assert [record.number for record in table.records] == [2]
-    assert table.records[0].cells is not None
-    assert table.records[0].cells["现住址"] == "遮放镇\r\n弄坎村"
+    assert [record.number for record in table.records()] == [2]
+    assert list(table.records())[0].cells is not None
+    assert list(table.records())[0].cells["现住址"] == "遮放镇\r\n弄坎村"
 
 
 def test_broken_quoting_spoils_one_line_or_does_not_fit_the_count() -> None:
     sound, spoiled = csv_bytes(line()), b'"a"b,c\r\n'
     table = check(sound + spoiled, RECORDS="2")
     assert isinstance(table, ClinicTable)
-    assert [record.cells is None for record in table.records] == [False, True]
+    assert [record.cells is None for record in table.records()] == [False, True]
     assert check(sound + b'"a,b\r\n' + sound[sound.index(b"\r\n") + 2 :], RECORDS="3") == RefusalReason.COUNT_MISMATCH
 
 
@@ -132,7 +132,7 @@ def test_any_bytes_with_an_honest_control_file_give_a_table_or_a_reason(data: by
     header = ",".join(COLUMNS).encode("gb18030") + b"\r\n"
     table = check(header + data, RECORDS="1", AMOUNT_TOTAL="0.00")
     if isinstance(table, ClinicTable):
-        for record in table.records:
+        for record in table.records():
             checked = clinic_row(record, NAME, TODAY)
             assert checked.content
             assert "\x00" not in checked.source_key
@@ -149,7 +149,7 @@ def test_neither_the_order_of_columns_nor_extra_ones_change_a_row(order: list[st
     csv.writer(stream).writerows([[*order, "科室", "备注"], [cells[c] for c in (*order, "科室", "备注")]])
     table = check(stream.getvalue().encode("gb18030"))
     assert isinstance(table, ClinicTable)
-    moved = clinic_row(table.records[0], NAME, TODAY)
+    moved = clinic_row(list(table.records())[0], NAME, TODAY)
     assert moved.content == plain.content
     assert moved.wire == plain.wire
     assert moved.dropped == ("备注", "科室")
@@ -269,7 +269,7 @@ def test_of_a_line_that_cannot_be_cut_into_cells_nothing_is_kept() -> None:
     data = csv_bytes(line()) + "533103Y00117,Q2,思月,骨折\r\n".encode("gb18030")
     table = check(data, RECORDS="2")
     assert isinstance(table, ClinicTable)
-    unreadable = clinic_row(table.records[1], NAME, TODAY)
+    unreadable = clinic_row(list(table.records())[1], NAME, TODAY)
     assert (unreadable.source_key, unreadable.wire) == (f"{NAME.csv}#3", {})
     assert "骨折" not in str(unreadable)
 

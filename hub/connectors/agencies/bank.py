@@ -1,16 +1,15 @@
 """Signed daily files of a bank (docs/contracts/bank.md).
 
-Files are read in the order of their number, one step per file. The watermark is the number of the last file that was
+Files are read in the order of their number. A file is judged as a whole before any row of it is used; a large one then
+comes in several steps, so that it never lies unpacked in memory. The watermark is the number of the last file that was
 judged: read, or refused. A refused file is left behind for good, because the bank publishes its repaired form under a
 new name and number; a listed file that cannot be fetched stops the source, so that the next pull begins with it.
 """
 
 import asyncio
-import gzip
+import contextlib
 import hashlib
-import io
 import re
-import zlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import date
@@ -28,6 +27,7 @@ from hub.connectors.formats.detached_jws import (
     read_key_set,
     verify_detached,
 )
+from hub.connectors.formats.packed_lines import count_lines, lines_of
 from hub.connectors.port import Memory
 from hub.connectors.sources import BankSource
 from hub.connectors.transport.http import HttpCaller, Pace, Reply
@@ -49,8 +49,17 @@ SIGNATURE_WAIT_SECONDS = 0.5
 KEY_SET_AGE_SECONDS = 300
 """The key set is read again because of an unknown key at most this often."""
 
-MAX_TEXT_BYTES = 512 * 1024 * 1024
-"""Largest file after unpacking; a larger one is no daily file of this bank."""
+MAX_FILE_BYTES = 128 * 1024 * 1024
+"""Largest file as sent, which is held in memory until its signature is judged; some ten million rows."""
+
+FILES_MAX = 100_000
+"""Files that one pull reads at most: centuries of daily files. A list that never ends must not hold it for ever."""
+
+ROWS_PER_STEP = 4000
+"""About so many rows of a file are given on at once."""
+
+ROWS_IN_A_ROW = 250
+"""Rows that are checked before others get their turn: a few milliseconds."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _json = msgspec.json.Decoder()
@@ -92,10 +101,16 @@ class BankConnector:
     async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         after = None if watermark is None else int(watermark["after_seq"])
         refused = await memory.refused_files()
+        files = 0
         while True:
             listing, latest = await self._listing(after)
             for listed in listing:
-                yield await self._file(listed, refused, day_of(clock()))
+                files += 1
+                if files > FILES_MAX:
+                    raise self._rubbish(f"the list of files does not end after {FILES_MAX}")
+                async with contextlib.aclosing(self._file(listed, refused, day_of(clock()))) as steps:
+                    async for step in steps:
+                        yield step
                 after = listed.seq
             if not listing or (after is not None and after >= latest):
                 return
@@ -122,18 +137,30 @@ class BankConnector:
                     return Listed(name, seq, business_date, rows)
         raise self._rubbish("an entry in the list of files is not as documented")
 
-    async def _file(self, listed: Listed, refused: dict[str, str], today: date) -> Step:
+    async def _file(self, listed: Listed, refused: dict[str, str], today: date) -> AsyncGenerator[Step, None]:
         watermark = {"after_seq": listed.seq}
         url = f"{self._exports_url}/{listed.name}"
-        data = await self._http.call("GET", url, self._replicated, expect=(200, 404), as_sent=True)
+        data = await self._http.call(
+            "GET", url, self._replicated, expect=(200, 404), as_sent=True, max_bytes=MAX_FILE_BYTES
+        )
         signature = await self._signature(f"{url}.jws")
-        outcome = await self._judge(listed, data, signature, today)
-        if not isinstance(outcome, RefusalReason):
-            return Step(rows=outcome, watermark=watermark, file=FileRead(listed.name, listed.business_date))
+        reason = await self._judge(listed, data, signature)
+        if reason is None:
+            file = FileRead(listed.name, listed.business_date)
+            rows: tuple[CheckedRow, ...] = ()
+            of_file = BankFile(listed.name, self._source.bank_code, listed.business_date, today)
+            async with contextlib.aclosing(_rows(data, of_file)) as parts:
+                async for part in parts:
+                    if rows:
+                        yield Step(rows=rows, file=file, file_ended=False)
+                    rows = part
+            yield Step(rows=rows, watermark=watermark, file=file)
+            return
         fingerprint = hashlib.sha256(data + b"\n" + (b"missing" if signature is None else signature)).hexdigest()
         if refused.get(listed.name) == fingerprint:
-            return Step(watermark=watermark)  # reported in an earlier run, and the same bytes again
-        return Step(watermark=watermark, refused=FileRefused(listed.name, outcome, fingerprint))
+            yield Step(watermark=watermark)  # reported in an earlier run, and the same bytes again
+        else:
+            yield Step(watermark=watermark, refused=FileRefused(listed.name, reason, fingerprint))
 
     def _replicated(self, reply: Reply) -> bytes:
         if reply.status == 404:
@@ -152,21 +179,16 @@ class BankConnector:
                 return found
         return None
 
-    async def _judge(
-        self, listed: Listed, data: bytes, signature: bytes | None, today: date
-    ) -> tuple[CheckedRow, ...] | RefusalReason:
-        """The rows of a file, or the first reason to refuse it (interface section 2)."""
+    async def _judge(self, listed: Listed, data: bytes, signature: bytes | None) -> RefusalReason | None:
+        """The first reason to refuse a file, ``None`` if its rows may be used (interface section 2)."""
         if signature is None:
             return RefusalReason.CONTROL_MISSING
         if len(signature) > MAX_SIGNATURE_FILE_BYTES or not await self._is_signed(listed, data, signature):
             return RefusalReason.SIGNATURE_INVALID
-        lines = await asyncio.to_thread(_lines, data)
+        lines = await asyncio.to_thread(count_lines, data)
         if lines is None:
             return RefusalReason.ENCODING_INVALID
-        if len(lines) != listed.rows:
-            return RefusalReason.COUNT_MISMATCH
-        file = BankFile(listed.name, self._source.bank_code, listed.business_date, today)
-        return await asyncio.to_thread(_rows, lines, file)
+        return None if lines == listed.rows else RefusalReason.COUNT_MISMATCH
 
     async def _is_signed(self, listed: Listed, data: bytes, signature: bytes) -> bool:
         expected = Expected(listed.name, listed.business_date.isoformat())
@@ -211,20 +233,18 @@ def _found(reply: Reply) -> bytes | None:
     return None if reply.status == 404 else reply.body
 
 
-def _lines(data: bytes) -> list[str] | None:
-    """The lines of a packed file; ``None`` if it is not gzip, not UTF-8, or far too large."""
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            text = packed.read(MAX_TEXT_BYTES + 1)
-        if len(text) > MAX_TEXT_BYTES:
-            return None
-        lines = text.decode("utf-8").split("\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        return None
-    if not lines[-1]:
-        lines.pop()  # the last line ends with LF as well
-    return lines
-
-
-def _rows(lines: list[str], file: BankFile) -> tuple[CheckedRow, ...]:
-    return tuple(bank_row(line, number, file) for number, line in enumerate(lines, start=1))
+async def _rows(data: bytes, file: BankFile) -> AsyncGenerator[tuple[CheckedRow, ...], None]:
+    """The checked rows of a file, some thousand at a time; others get their turn in between."""
+    rows: list[CheckedRow] = []
+    number = 0
+    for lines in lines_of(data):
+        for start in range(0, len(lines), ROWS_IN_A_ROW):
+            for line in lines[start : start + ROWS_IN_A_ROW]:
+                number += 1
+                rows.append(bank_row(line, number, file))
+            if len(rows) >= ROWS_PER_STEP:
+                yield tuple(rows)
+                rows = []
+            await asyncio.sleep(0)
+    if rows:
+        yield tuple(rows)

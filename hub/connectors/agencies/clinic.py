@@ -29,10 +29,16 @@ from hub.connectors.sources import ClinicSource
 from hub.connectors.transport.sftp import Account, Outbox, Unreadable
 from hub.core.clock import Clock, day_of
 from hub.core.errors import SourceError
-from hub.core.rows import FileRead, FileRefused, Step
+from hub.core.rows import CheckedRow, FileRead, FileRefused, Step
 
 _LISTINGS_AT_ONCE = 8
-_LISTS_AHEAD = 6
+_LISTS_AHEAD = 4
+
+ROWS_PER_STEP = 4000
+"""Rows of a list that are given on at once; few lists are as long."""
+
+ROWS_IN_A_ROW = 250
+"""Rows that are checked before others get their turn: a few milliseconds."""
 
 
 class ClinicConnector:
@@ -62,6 +68,7 @@ class ClinicConnector:
     async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
         self._unreadable = []
         files_read = int(watermark["files"]) if watermark else 0
+        today = day_of(clock())
         complete = await self._complete_lists()
         known = await memory.read_files({name.csv for name in complete})
         refused = await memory.refused_files()
@@ -74,7 +81,9 @@ class ClinicConnector:
                 table = open_list(name.csv, control, data)
                 if isinstance(table, ClinicTable):
                     files_read += 1
-                    yield _step(name, table, day_of(clock()), {"files": files_read})
+                    async with contextlib.aclosing(_steps(name, table, today, {"files": files_read})) as steps:
+                        async for step in steps:
+                            yield step
                 else:
                     yield Step(refused=FileRefused(name.csv, table, mark))
         if self._unreadable:
@@ -161,14 +170,20 @@ class ClinicConnector:
         return control, data
 
 
-def _step(name: ListName, table: ClinicTable, today: date, watermark: dict[str, int]) -> Step:
-    return Step(
-        rows=tuple(clinic_row(record, name, today) for record in table.records),
-        watermark=watermark,
-        file=FileRead(
-            name=name.csv,
-            business_date=name.business_date,
-            group=f"{name.organisation}|{name.day}",
-            number=int(name.number),
-        ),
+async def _steps(name: ListName, table: ClinicTable, today: date, watermark: dict[str, int]) -> AsyncGenerator[Step]:
+    """The rows of a list, a few thousand in a step; others get their turn in between."""
+    file = FileRead(
+        name=name.csv,
+        business_date=name.business_date,
+        group=f"{name.organisation}|{name.day}",
+        number=int(name.number),
     )
+    rows: list[CheckedRow] = []
+    for record in table.records():
+        if len(rows) == ROWS_PER_STEP:
+            yield Step(rows=tuple(rows), file=file, file_ended=False)
+            rows = []
+        rows.append(clinic_row(record, name, today))
+        if len(rows) % ROWS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+    yield Step(rows=tuple(rows), watermark=watermark, file=file)

@@ -30,6 +30,9 @@ PAGE_ROWS = 500
 VISIBLE_AFTER = timedelta(seconds=300)
 """A record may become visible this long after its own time of change (interface section 2)."""
 
+PAGES_MAX = 100_000
+"""No walk is longer: fifty million records. One whose cursors never end must not hold the pull for ever."""
+
 RESTARTS_MAX = 5
 """How often one pull begins its walk again because the cursor expired."""
 
@@ -96,8 +99,12 @@ class TaxConnector:
             records, cursor = data.get("records"), data.get("next_cursor")
             if not isinstance(records, list) or not isinstance(cursor, str | None):
                 raise self._rubbish("an answer has no list of records or no readable cursor")
+            if len(records) > PAGE_ROWS:
+                raise self._rubbish(f"a page has more than the {PAGE_ROWS} records that were asked for")
             if cursor in cursors:
                 raise self._rubbish("a walk comes back to a cursor that was used before")
+            if page == PAGES_MAX and cursor:
+                raise self._rubbish(f"a walk does not end after {PAGES_MAX} pages")
             checked = tuple(rows.check(record, page) for record in records)
             if not cursor:
                 start = self._next_start(data.get("high_watermark"), clock())

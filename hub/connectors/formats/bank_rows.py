@@ -117,14 +117,10 @@ def bank_row(line: str, number: int, file: BankFile) -> CheckedRow:
     if row is None:
         mark = hashlib.sha256(line.encode()).digest()  # a text that does not parse may hide forbidden fields
         return unreadable_row(key=place, origin=origin, content=mark)
-    check = RowCheck(
-        {name: value for name, value in row.items() if name != "guarantors"},
-        documented=DOCUMENTED,
-        forbidden=FORBIDDEN,
-        today=file.today,
-    )
-    guarantors, nested = _guarantors(check, row.get("guarantors"))
-    dropped = tuple(sorted({*check.dropped, *nested}))
+    listed = row.pop("guarantors", None)
+    check = RowCheck(row, documented=DOCUMENTED, forbidden=FORBIDDEN, today=file.today)
+    guarantors, nested = _guarantors(check, listed)
+    dropped = tuple(sorted({*check.dropped, *nested})) if nested else check.dropped
     kind, version = check.key_part("rt"), check.version_number("rev")
     parts = [check.key_part(name) for name in KEY_FIELDS.get(kind or "", ())]
     if kind is None or None in parts:

@@ -18,8 +18,8 @@ ISO text; a tombstone's value is empty):
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -60,6 +60,8 @@ MAX_MONTHLY_RELIEF = Decimal(20_000)
 """No relief is higher, in yuan per month."""
 
 _EVENT_TYPES = frozenset({"01", "02", "03", "04", "05"})
+_NOT_REVOKED = frozenset({"0"})
+_RELIEF_CODES = frozenset(RELIEF_TYPES) | {ORPHAN_AID}
 _STATUS = {"1": "ACTIVE", "0": "CANCELLED"}
 _VERSION = re.compile(r"[0-9]{1,18}")
 _VILLAGE = re.compile(r"5331[0-9]{8}")
@@ -110,7 +112,8 @@ _EVENT_MEMBER_FIELDS = frozenset({"cybh", "yhzgx", "ysfzjhm", "xsfzjhm"})
 
 def local_name(element: etree._Element) -> str:
     """The name of an element without its namespace."""
-    return str(etree.QName(element).localname)
+    tag: str = element.tag
+    return tag[tag.rfind("}") + 1 :]
 
 
 def civil_row(
@@ -124,15 +127,19 @@ def civil_row(
         person for person in (_open(e, _EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
     ]
     tails = [_cut_tail(check, "sfzjhm")] + [_cut_tail(p, f) for p in people for f in ("ysfzjhm", "xsfzjhm")]
-    dropped = set(check.dropped).union(*(p.dropped for p in people)) | ({ID_TAIL} if any(tails) else set())
+    dropped = check.dropped
+    if people or any(tails):
+        dropped = tuple(sorted({*dropped, *(n for p in people for n in p.dropped), *([ID_TAIL] if any(tails) else [])}))
 
     key, version = check.key_part(feed.key), check.key_part("bbh")
     if key is None or version is None or not _VERSION.fullmatch(version):
         content = _content(check, people)
         place = f"{feed.element}|{key}" if key else unreadable.key([check.key_part(feed.changed)], content)
         row = unreadable_row(key=place, origin=origin, content=content, kind=feed.kind, wire=_wire(check, people))
-        return replace(row, dropped=tuple(sorted(dropped))) if key else row
-    bare = CheckedRow(
+        if key:
+            row.dropped = dropped
+        return row
+    row = CheckedRow(
         kind=feed.kind,
         source_key=f"{feed.element}|{key}",
         version=str(int(version)),
@@ -142,27 +149,33 @@ def civil_row(
         wire={feed.key: key, "bbh": version, feed.revoked: "1"},
         tombstone=True,
         category=Category.CIVIL_RELIEF if feed.kind is RowKind.FACT else None,
-        dropped=tuple(sorted(dropped)),
+        dropped=dropped,
     )
     if check.fields.get(feed.revoked) == "1":
-        return bare
-    check.code(feed.revoked, {"0"}, mandatory=False)
+        return row
+    check.code(feed.revoked, _NOT_REVOKED, mandatory=False)
     changed = _instant(check, feed.changed)
-    bare = replace(bare, tombstone=False, source_time=changed)
-    if is_event:
-        return _event(bare, check, people, key, changed)
-    fill = {RowKind.HOUSEHOLD: _household, RowKind.MEMBER: _member, RowKind.FACT: _relief}[feed.kind]
-    if feed is MEMBERS and is_mojibake(_raw_text(element, "xm")):
-        check.add(QuarantineReason.TEXT_UNREADABLE)
-    filled = fill(bare, check, key, changed)
-    return replace(filled, content=check.content, reasons=check.reasons)
+    row.tombstone, row.source_time = False, changed
+    match feed.kind:
+        case RowKind.HOUSEHOLD:
+            _household(row, check, key, changed)
+        case RowKind.MEMBER:
+            if is_mojibake(_raw_text(element, "xm")):
+                check.add(QuarantineReason.TEXT_UNREADABLE)
+            _member(row, check, key, changed)
+        case RowKind.EVENT:
+            _event(row, check, people, key, changed)
+        case _:
+            _relief(row, check, changed)
+    row.content, row.reasons = _content(check, people), check.reasons
+    return row
 
 
 # -- the four kinds ------------------------------------------------------------------------------------------------
 
 
-def _household(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> CheckedRow:
-    value = {
+def _household(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> None:
+    row.value = {
         "household_no": key,
         "village_code": _village(check, "xzqhdm", mandatory=True),
         "township_name": check.text("xzmc"),
@@ -172,10 +185,10 @@ def _household(row: CheckedRow, check: RowCheck, key: str, changed: datetime | N
         "status": _STATUS.get(check.code("hzt", _STATUS) or ""),
         "changed_at": _iso_instant(changed),
     }
-    return replace(row, value=value, wire=check.wire, household_no=key)
+    row.wire, row.household_no = check.wire, key
 
 
-def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> CheckedRow:
+def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> None:
     latest = None if changed is None else day_of(changed)
     household = _mandatory_text(check, "hubh")
     name = check.name("xm")
@@ -191,7 +204,7 @@ def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None
     left = check.day("lhrq", latest=latest)
     died = check.day("swrq", latest=latest)
     check.in_order(joined, left)
-    value = {
+    row.value = {
         "member_no": key,
         "household_no": household,
         "name": name,
@@ -203,12 +216,12 @@ def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None
         "died_on": _iso_day(died),
         "changed_at": _iso_instant(changed),
     }
-    return replace(row, value=value, wire=check.wire, household_no=household, name=name, id_number=id_number)
+    row.wire, row.household_no, row.name, row.id_number = check.wire, household, name, id_number
 
 
-def _relief(row: CheckedRow, check: RowCheck, _key: str, changed: datetime | None) -> CheckedRow:
+def _relief(row: CheckedRow, check: RowCheck, changed: datetime | None) -> None:
     household = _mandatory_text(check, "hubh")
-    relief_type = check.code("jzlx", RELIEF_TYPES.keys() | {ORPHAN_AID})
+    relief_type = check.code("jzlx", _RELIEF_CODES)
     starts = check.day("ksrq", mandatory=True, latest=None if changed is None else day_of(changed))
     ends = check.day("jsrq")
     check.in_order(starts, ends)
@@ -220,24 +233,23 @@ def _relief(row: CheckedRow, check: RowCheck, _key: str, changed: datetime | Non
     if relief_type == ORPHAN_AID:
         # Nothing of such a record leaves here but what recognises it when it comes again.
         check.add(QuarantineReason.FORBIDDEN_RECORD)
-        return replace(row, wire={})
-    value = {
+        row.wire = {}
+        return
+    row.value = {
         "relief_type": RELIEF_TYPES.get(relief_type or ""),
         "relief_household_size": None if persons is None else int(persons),
         "monthly_amount": None if amount is None else yuan_text(amount),
     }
-    return replace(row, value=value, wire=check.wire, household_no=household, valid_from=starts, valid_to=ends)
+    row.wire, row.household_no, row.valid_from, row.valid_to = check.wire, household, starts, ends
 
 
-def _event(
-    row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: str, registered: datetime | None
-) -> CheckedRow:
+def _event(row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: str, registered: datetime | None) -> None:
     latest = None if registered is None else day_of(registered)
     event_type = check.code("sjlx", _EVENT_TYPES)
     is_regrouping, is_move = event_type in {"01", "02"}, event_type == "03"
     is_correction, concerns_one = event_type == "05", event_type in {"04", "05"}
     effective = check.day("sjrq", mandatory=True, latest=latest)
-    value: dict[str, Any] = {
+    row.value = {
         "event_no": key,
         "event_type": event_type,
         "effective_on": _iso_day(effective),
@@ -260,25 +272,25 @@ def _event(
         check.add(QuarantineReason.ROW_UNREADABLE)
     for reason in {reason for person in people for reason in person.reasons}:
         check.add(reason)
-    return replace(row, value=value, wire=_wire(check, people), content=_content(check, people), reasons=check.reasons)
+    row.wire = _wire(check, people)
 
 
 # -- parts of a row ------------------------------------------------------------------------------------------------
 
 
 def _open(
-    element: etree._Element, documented: frozenset[str], *, skip: Iterable[etree._Element], today: date
+    element: etree._Element, documented: frozenset[str], *, skip: Collection[etree._Element], today: date
 ) -> RowCheck:
     """The check of one element's children; a documented child that is repeated or not flat makes the row unreadable."""
-    skipped = set(skip)
     texts: dict[str, Any] = {}
     is_flat = True
     for child in element:
-        if child in skipped:
+        if skip and child in skip:
             continue
-        name = local_name(child)
-        is_flat = is_flat and (name not in documented or (name not in texts and len(child) == 0))
-        texts.setdefault(name, child.text if len(child) == 0 else {})
+        name, is_leaf = local_name(child), len(child) == 0
+        if name in documented and (name in texts or not is_leaf):
+            is_flat = False
+        texts.setdefault(name, child.text if is_leaf else {})
     check = RowCheck(texts, documented=documented, forbidden=FORBIDDEN, today=today)
     if not is_flat:
         check.add(QuarantineReason.ROW_UNREADABLE)
@@ -309,7 +321,9 @@ def _cut_tail(check: RowCheck, field: str) -> bool:
     well, because it may be class and grade with something behind, but the number stays damaged (``ID_FORMAT``).
     """
     value = check.fields.get(field)
-    cleaned = clean_id_number(value) if isinstance(value, str) else None
+    # Compatibility characters may grow, so only plain text is told by its length.
+    may_be_long = isinstance(value, str) and (len(value) > 18 or not value.isascii())
+    cleaned = clean_id_number(value) if may_be_long else None
     if cleaned is None or not (_TWENTY.fullmatch(cleaned) or (len(cleaned) > 20 and _ID_AND_MORE.fullmatch(cleaned))):
         return False
     check.fields[field] = cleaned[:18] if len(cleaned) == 20 else cleaned[:18] + "?"

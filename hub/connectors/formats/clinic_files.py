@@ -4,12 +4,13 @@ Everything here is pure: bytes in, a :class:`ClinicTable` or a :class:`~hub.core
 means is the business of hub/connectors/agencies/clinic.py. Format: docs/CONTRACTS.md, clinic arrears, sections 1-4.
 """
 
+import codecs
 import csv
 import hashlib
 import io
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -40,8 +41,11 @@ COLUMNS = (
 BALANCE = "欠费余额"
 """The column over which ``AMOUNT_TOTAL`` is summed."""
 
-MAX_LIST_BYTES = 64 * 1024 * 1024
+MAX_LIST_BYTES = 32 * 1024 * 1024
 """No list of one clinic and day is larger; a larger file is refused without being parsed."""
+
+MAX_RECORD_LENGTH = 256 * 1024
+"""No record is nearly as long, in characters; one that does not end spoils the file."""
 
 MAX_CONTROL_BYTES = 64 * 1024
 """No control file is larger; what is longer is no control file."""
@@ -52,6 +56,8 @@ _MARKER = re.compile(r"ARR_([0-9A-Za-z]{12})_([0-9]{8})_([0-9]{2})\.ok")
 _CONTROL_KEYS = ("FILE", "RECORDS", "AMOUNT_TOTAL", "BYTES", "SHA256")
 _NUMBER = re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]{1,2})?")
 _COUNT = re.compile(r"[0-9]{1,18}")
+_BLOCK = 1024 * 1024
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,9 +125,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ClinicTable:
-    """The records of a list that passed all whole-file checks, in the order of the file."""
+    """A list that passed all whole-file checks."""
 
-    records: tuple[Record, ...]
+    header: tuple[str, ...]
+    data: bytes
+
+    def records(self) -> Iterator[Record]:
+        """The records in the order of the file, cut out one after the other."""
+        lines = _csv_records(self.data)
+        next(lines)
+        return (_record(number, self.header, cells) for number, cells in enumerate(lines, start=2))
 
 
 def fingerprint(control: bytes | None, data: bytes | None) -> str:
@@ -147,20 +160,24 @@ def open_list(name: str, control: bytes | None, data: bytes | None) -> ClinicTab
         return RefusalReason.FORMAT_INVALID
     if _count(keys["BYTES"]) != len(data) or keys["SHA256"] != hashlib.sha256(data).hexdigest():
         return RefusalReason.HASH_MISMATCH
-    try:
-        text = data.decode("gb18030")
-    except UnicodeDecodeError:
+    if not _is_gb18030(data):
         return RefusalReason.ENCODING_INVALID
-    lines = list(_csv_records(text.removeprefix("\ufeff")))
-    header = _header(lines[0]) if lines and lines[0] is not None else None
-    if header is None:
+    try:
+        lines = _csv_records(data)
+        cells = next(lines, None)
+        header = None if cells is None else _header(cells)
+        if header is None:
+            return RefusalReason.FORMAT_INVALID
+        sums = _Sums(header)
+        for cells in lines:
+            sums.add(cells)
+    except _EndlessRecordError:
         return RefusalReason.FORMAT_INVALID
-    body = lines[1:]
-    if _count(keys["RECORDS"]) != len(body):
+    if _count(keys["RECORDS"]) != sums.records:
         return RefusalReason.COUNT_MISMATCH
-    if _amount(keys["AMOUNT_TOTAL"]) not in _totals(header, body):
+    if _amount(keys["AMOUNT_TOTAL"]) not in sums.totals:
         return RefusalReason.TOTAL_MISMATCH
-    return ClinicTable(tuple(_record(number, header, cells) for number, cells in enumerate(body, start=2)))
+    return ClinicTable(header, data)
 
 
 def _control_keys(control: bytes | None) -> dict[str, str] | None:
@@ -186,13 +203,56 @@ def _amount(text: str | None) -> Decimal | None:
     return Decimal(normalised.replace(",", ""))
 
 
-def _csv_records(text: str) -> Iterator[list[str] | None]:
+def _is_gb18030(data: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("gb18030")()
+    try:
+        for start in range(0, len(data), _BLOCK):
+            decoder.decode(data[start : start + _BLOCK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _EndlessRecordError(Exception):
+    """A record is longer than any bill: broken quoting, or a file of commas."""
+
+
+class _Lines:
+    """The lines of a list with their line ends, decoded as they are asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._text = io.TextIOWrapper(io.BytesIO(data), encoding="gb18030", newline="")
+        self._is_first = True
+        self.length = 0
+        """Characters given out since it was last set to 0, at most :data:`MAX_RECORD_LENGTH`."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_RECORD_LENGTH + 1)
+        if not line:
+            raise StopIteration
+        if self._is_first:
+            self._is_first = False
+            line = line.removeprefix("\ufeff")
+        self.length += len(line)
+        if self.length > MAX_RECORD_LENGTH:
+            raise _EndlessRecordError
+        return line
+
+
+def _csv_records(data: bytes) -> Iterator[list[str] | None]:
     """Every record, ``None`` for one whose quoting is broken; empty lines are no records.
 
-    After broken quoting the reader goes on at the next line. If that swallowed lines, the count does not fit.
+    After broken quoting the reader goes on at the next line. If that swallowed lines, the count does not fit. Raises
+    :class:`_EndlessRecordError` where a record does not end.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = _Lines(data)
+    reader = csv.reader(lines, strict=True)
     while True:
+        lines.length = 0
         try:
             cells = next(reader)
         except StopIteration:
@@ -204,36 +264,55 @@ def _csv_records(text: str) -> Iterator[list[str] | None]:
             yield cells
 
 
-def _header(cells: list[str]) -> list[str] | None:
+def _header(cells: list[str]) -> tuple[str, ...] | None:
     """The column names, or ``None`` if a documented one is missing or stands twice, so that no name says which."""
-    names = ["".join(c for c in normalise_text(cell) or "" if unicodedata.category(c) != "Cc") for cell in cells]
+    names = tuple("".join(c for c in normalise_text(cell) or "" if unicodedata.category(c) != "Cc") for cell in cells)
     return names if all(names.count(column) == 1 for column in COLUMNS) else None
 
 
-def _totals(header: list[str], body: list[list[str] | None]) -> set[Decimal]:
-    """The sums that the agency may mean by ``AMOUNT_TOTAL``.
+class _Sums:
+    """Counts the records, and adds up what the agency may mean by ``AMOUNT_TOTAL``.
 
     Its document counts a balance that is no number as 0. It leaves open whether a negative balance is a number, and
     what the balance of a line with too few or too many cells is. Damage in transit is found by the hash before; so any
     sum that fits a reading of the document passes, and no file is refused for the hub's reading of it.
     """
-    position = header.index(BALANCE)
-    whole = signed = positional = positional_signed = Decimal(0)
-    for cells in body:
-        if cells is None or position >= len(cells):
-            continue
-        balance = _amount(cells[position])
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.records = 0
+        self._width = len(header)
+        self._position = header.index(BALANCE)
+        self._of_whole, self._of_others = Decimal(0), Decimal(0)
+        self._below_zero, self._below_zero_in_others = Decimal(0), Decimal(0)
+
+    def add(self, cells: list[str] | None) -> None:
+        """Take in one record."""
+        self.records += 1
+        if cells is None or self._position >= len(cells):
+            return
+        balance = _amount(cells[self._position])
         if balance is None:
-            continue
-        positional_signed += balance
-        positional += max(balance, Decimal(0))
-        if len(cells) == len(header):
-            signed += balance
-            whole += max(balance, Decimal(0))
-    return {whole, signed, positional, positional_signed}
+            return
+        if len(cells) == self._width:
+            self._of_whole += balance
+            self._below_zero += min(balance, _ZERO)
+        else:
+            self._of_others += balance
+            self._below_zero_in_others += min(balance, _ZERO)
+
+    @property
+    def totals(self) -> set[Decimal]:
+        """With and without what is negative, with and without lines of a wrong number of cells."""
+        whole, every = self._of_whole, self._of_whole + self._of_others
+        return {
+            whole,
+            whole - self._below_zero,
+            every,
+            every - self._below_zero - self._below_zero_in_others,
+        }
 
 
-def _record(number: int, header: list[str], cells: list[str] | None) -> Record:
+def _record(number: int, header: Sequence[str], cells: list[str] | None) -> Record:
     if cells is None or len(cells) != len(header):
         return Record(number, None)
     return Record(number, dict(zip(header, cells, strict=True)))

@@ -22,6 +22,9 @@ FORBIDDEN = frozenset({"科室", "诊断", "病历号", "药品明细", "与患�
 MAX_AMOUNT = Decimal(1_000_000)
 """No single amount of a bill is larger, in yuan."""
 
+DOCUMENTED = frozenset(COLUMNS)
+"""All other columns."""
+
 _MAX_NUMBER_LENGTH = 30
 _WAIVED = frozenset({"1", "是", "√"})
 _NOT_WAIVED = frozenset({"0", "否"})
@@ -33,7 +36,7 @@ def clinic_row(record: Record, name: ListName, today: date) -> CheckedRow:
     if record.cells is None:
         # Which cell is which cannot be told, so a diagnosis may be among them: nothing of the line is kept.
         return unreadable_row(key=origin, origin=origin, content=origin.encode())
-    check = RowCheck(record.cells, documented=COLUMNS, forbidden=FORBIDDEN, today=today)
+    check = RowCheck(record.cells, documented=DOCUMENTED, forbidden=FORBIDDEN, today=today)
     number = check.key_part("欠费单号")
     if check.key_part("机构编码") != name.organisation or number is None or len(number) > _MAX_NUMBER_LENGTH:
         return unreadable_row(key=origin, origin=origin, content=check.content, wire=check.wire)

@@ -35,6 +35,8 @@ COLUMNS = (
 INSURANCE_TYPES = frozenset({"110", "170", "210", "310", "390", "410"})
 STATUSES = {"1": "ACTIVE", "2": "PAUSED", "3": "ENDED"}
 
+_DOCUMENTED = frozenset(COLUMNS)
+_NONE: frozenset[str] = frozenset()
 _MONTH = re.compile(r"(19[0-9]{2}|[2-9][0-9]{3})(0[1-9]|1[0-2])")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the view's times have no zone
 
@@ -51,7 +53,7 @@ class SocialRows:
         changed: datetime = row["aae036"]
         name, repaired, lost = _name_as_read(row["aac003"])
         fields = {column: _plain(row[column]) for column in COLUMNS if column != "aae036"} | {"aac003": name}
-        check = RowCheck(fields, documented=COLUMNS, forbidden=(), today=self._today)
+        check = RowCheck(fields, documented=_DOCUMENTED, forbidden=_NONE, today=self._today)
         number, insurance = check.key_part("aac001"), check.key_part("aae140")
         source_time = changed.replace(tzinfo=SHANGHAI)
         if number is None or insurance is None:

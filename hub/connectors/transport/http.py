@@ -17,8 +17,8 @@ from hub.connectors.transport.backoff import with_retries
 from hub.connectors.transport.tls import certificate_failure
 from hub.core.errors import RetryableError, SourceError
 
-MAX_BODY_BYTES = 256 * 1024 * 1024
-"""Largest answer that is read into memory."""
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Largest answer that is read into memory, unless the caller allows more; a page has well under one megabyte."""
 
 WHOLE_CALL_TIMEOUTS = 20
 """A call may last this many times ``timeout_seconds`` in all, so that a dripping answer does not hold the pull."""
@@ -93,14 +93,16 @@ class HttpCaller:
         form: Mapping[str, str] | None = None,
         basic: tuple[str, str] | None = None,
         as_sent: bool = False,
+        max_bytes: int = MAX_BODY_BYTES,
         content: Callable[[], tuple[bytes, Mapping[str, str]]] | None = None,
     ) -> _T:
         """What ``judge`` makes of the answer.
 
         A status in ``expect`` is given to ``judge``, which may raise :class:`RetryableError`; temporary failures are
         tried again with backoff, others raise :class:`SourceError` at once. ``as_sent`` gives the body's bytes
-        untouched even if the server names a content encoding. ``content`` makes the request's body and the headers
-        that go with it, anew for each attempt (a signed envelope must not be sent twice).
+        untouched even if the server names a content encoding; there may be ``max_bytes`` of them. ``content`` makes the
+        request's body and the headers that go with it, anew for each attempt (a signed envelope must not be sent
+        twice).
         """
 
         async def attempt() -> _T:
@@ -109,7 +111,7 @@ class HttpCaller:
             request = self._client.build_request(
                 method, url, params=params, headers={**(headers or {}), **body_headers}, data=form, content=body
             )
-            reply = await self._send(request, expect, basic, as_sent)
+            reply = await self._send(request, expect, basic, as_sent, max_bytes)
             return judge(reply)
 
         return await with_retries(attempt, max_retries=self._max_retries)
@@ -119,7 +121,12 @@ class HttpCaller:
         await self._client.aclose()
 
     async def _send(
-        self, request: httpx.Request, expect: Collection[int], basic: tuple[str, str] | None, as_sent: bool
+        self,
+        request: httpx.Request,
+        expect: Collection[int],
+        basic: tuple[str, str] | None,
+        as_sent: bool,
+        max_bytes: int,
     ) -> Reply:
         place = _place(str(request.url))
         auth = None if basic is None else httpx.BasicAuth(*basic)
@@ -128,7 +135,7 @@ class HttpCaller:
                 response = await self._client.send(request, auth=auth, stream=True)
                 try:
                     self._judge_status(response, expect, place)
-                    body = await self._read(response, place, as_sent)
+                    body = await self._read(response, place, as_sent, max_bytes)
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, TimeoutError, OSError) as error:
@@ -150,7 +157,7 @@ class HttpCaller:
             remedy="Check the addresses and credentials of this source with the agency.",
         )
 
-    async def _read(self, response: httpx.Response, place: str, as_sent: bool) -> bytes:
+    async def _read(self, response: httpx.Response, place: str, as_sent: bool, max_bytes: int) -> bytes:
         codings = [name.strip().lower() for name in response.headers.get("Content-Encoding", "").split(",")]
         unusual = [name for name in codings if name not in {"", "identity"}]
         if not as_sent and (len(unusual) > 1 or not CODINGS.issuperset(unusual)):
@@ -161,8 +168,8 @@ class HttpCaller:
         body = bytearray()
         async for chunk in response.aiter_raw() if as_sent else response.aiter_bytes():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise SourceError(f"{place} sent more than {MAX_BODY_BYTES >> 20} MiB for source `{self._source}`.")
+            if len(body) > max_bytes:
+                raise SourceError(f"{place} sent more than {max_bytes >> 20} MiB for source `{self._source}`.")
         return bytes(body)
 
     def _transport_failure(self, error: Exception, place: str) -> SourceError:
