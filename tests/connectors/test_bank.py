@@ -250,3 +250,26 @@ async def test_unusable_key_files_are_settings_errors(tmp_path: Path) -> None:
                 bank.connector(**{key: rubbish})
             with pytest.raises(SettingsError, match=f"`{key}`"):
                 bank.connector(**{key: tmp_path / "none.pem"})
+
+
+async def test_a_large_file_comes_in_steps_of_which_the_last_one_ends_it(tmp_path: Path) -> None:
+    async with bank_service(tmp_path) as bank:
+        name = bank.publish(1, [{"rt": str(number)} for number in range(9_001)])
+        steps = await bank.pull()
+    assert all(step.file is not None and step.file.name == name for step in steps)
+    assert [step.file_ended for step in steps] == [False] * (len(steps) - 1) + [True]
+    assert [step.watermark for step in steps] == [None] * (len(steps) - 1) + [{"after_seq": 1}]
+    assert max(len(step.rows) for step in steps) < 2 * bank_module.ROWS_PER_STEP
+    origins = [row.origin for step in steps for row in step.rows]
+    assert origins == [f"{name} line {number}" for number in range(1, 9_002)]
+
+
+async def test_a_list_of_files_that_never_ends_stops_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bank_module, "FILES_MAX", 3)
+    async with bank_service(tmp_path) as bank:
+        for seq in range(1, 6):
+            bank.publish(seq, [CONSENT])
+        with pytest.raises(SourceError, match="does not end"):
+            await bank.pull()

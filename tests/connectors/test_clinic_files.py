@@ -86,8 +86,8 @@ def test_line_breaks_in_cells_empty_lines_and_a_byte_order_mark_change_nothing()
     table = check(data)
     assert isinstance(table, ClinicTable)
     assert [record.number for record in table.records()] == [2]
-    assert list(table.records())[0].cells is not None
-    assert list(table.records())[0].cells["现住址"] == "遮放镇\r\n弄坎村"
+    assert next(iter(table.records())).cells is not None
+    assert next(iter(table.records())).cells["现住址"] == "遮放镇\r\n弄坎村"
 
 
 def test_broken_quoting_spoils_one_line_or_does_not_fit_the_count() -> None:
@@ -149,7 +149,7 @@ def test_neither_the_order_of_columns_nor_extra_ones_change_a_row(order: list[st
     csv.writer(stream).writerows([[*order, "科室", "备注"], [cells[c] for c in (*order, "科室", "备注")]])
     table = check(stream.getvalue().encode("gb18030"))
     assert isinstance(table, ClinicTable)
-    moved = clinic_row(list(table.records())[0], NAME, TODAY)
+    moved = clinic_row(next(iter(table.records())), NAME, TODAY)
     assert moved.content == plain.content
     assert moved.wire == plain.wire
     assert moved.dropped == ("备注", "科室")
@@ -297,3 +297,9 @@ def test_no_text_breaks_a_line(text: str) -> None:
     assert Q.BAD_AMOUNT in checked.reasons or text.strip().replace(",", "").replace(".", "").isdigit()
     assert checked.content
     orjson.dumps(checked.wire)
+
+
+@pytest.mark.parametrize("rest", [b"," * 400_000, b'"\n",' * 100_000 + b'"'])
+def test_a_record_that_does_not_end_refuses_the_file(rest: bytes) -> None:
+    data = csv_bytes(line()) + rest
+    assert check(data) is RefusalReason.FORMAT_INVALID

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from hub.connectors.agencies import tax as tax_module
 from hub.connectors.agencies.tax import TOKEN_SPARE_SECONDS, VISIBLE_AFTER
 from hub.connectors.transport import backoff
 from hub.core.errors import SourceError
@@ -286,3 +287,19 @@ async def test_pace_keeps_under_the_limit(tmp_path: Path) -> None:
 def test_the_sample_of_a_busy_answer_is_what_the_tests_use() -> None:
     assert json.loads((SAMPLES / "tax_busy.json").read_bytes())["code"] == "E9000"
     assert HIGH_WATERMARK in (SAMPLES / "tax_page2.json").read_text(encoding="utf-8")
+
+
+async def test_cursors_that_are_always_new_end_the_walk_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tax_module, "PAGES_MAX", 4)
+    async with tax_bureau(tmp_path, lambda query: envelope([], f"c{query.get('cursor', '')}")) as bureau:
+        with pytest.raises(SourceError, match="does not end after 4 pages"):
+            await bureau.pull()
+    assert len(bureau.calls) == 4
+
+
+async def test_a_page_of_more_records_than_asked_for_is_not_used(tmp_path: Path) -> None:
+    async with tax_bureau(tmp_path, lambda _: envelope([1] * 501, None)) as bureau:
+        with pytest.raises(SourceError, match="more than the 500 records"):
+            await bureau.pull()
