@@ -158,9 +158,7 @@ async def test_a_version_that_counts_again_follows_the_decision_made_meanwhile(w
 async def _recompute(world: World, key: str) -> None:
     world.now += timedelta(minutes=1)
     async with world.connection.transaction():
-        await world.connection.execute("CREATE TEMP TABLE touched (source_key text PRIMARY KEY) ON COMMIT DROP")
-        await world.connection.execute("INSERT INTO touched VALUES ($1)", key)
-        await recompute_currency(world.connection, "clinic", uuid7(), world.now)
+        await recompute_currency(world.connection, "clinic", {key}, uuid7(), world.now)
 
 
 async def test_a_confirmed_link_follows_a_corrected_number(world: World) -> None:
