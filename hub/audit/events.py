@@ -89,6 +89,7 @@ class EventType:
 _READING = ("asOf", "asked")
 _READING_MORE = ("client", "role", "token", "withheld", "absent", "idempotencyKey", "quota", "reason", "adultsNotShown")
 _READING_PERSON = ("household", "basis", "named", "foldedAt", "sections", "granted", "withheld", "absent")
+_STEWARD = ("reason", "client", "role", "token")
 _CONSENT = ("basis", "recipient", "categories", "evidence", "grantedAt", "expiresAt", "uses", "household", "text")
 
 
@@ -98,6 +99,17 @@ def _reading(name: str, meaning: str) -> EventType:
 
 def _consent(name: str, meaning: str) -> EventType:
     return EventType(name, Kind.CONSENT, meaning, ("consent",), ("client", "role", "token", "reason"), _CONSENT)
+
+
+def _quarantine(verb: str, meaning: str) -> EventType:
+    return EventType(
+        f"quarantine:steward:{verb}",
+        Kind.WRITE,
+        meaning,
+        ("source", "entry", "reasonCode", "contract"),
+        ("fields", "outcome", "remaining", *_STEWARD),
+        ("entry",),
+    )
 
 
 _ALL = (
@@ -136,6 +148,35 @@ _ALL = (
         "Held-back rows were written to a file for return to the agency.",
         ("source", "rows"),
         ("reason", "reasonCode"),
+    ),
+    EventType(
+        "quarantine:steward:listed",
+        Kind.QUERY,
+        "A data steward read what is held back, by number and reason only.",
+        ("view",),
+        ("source", "reasonCode", "rows", *_STEWARD),
+    ),
+    EventType(
+        "quarantine:steward:rechecked",
+        Kind.QUERY,
+        "The held-back rows of a source were tried on the present contract.",
+        ("source", "rows", "passing", "contract"),
+        _STEWARD,
+    ),
+    EventType(
+        "quarantine:steward:shown",
+        Kind.QUERY,
+        "A data steward opened a held-back row.",
+        ("source", "entry", "reasonCode"),
+        _STEWARD,
+        ("entry",),
+    ),
+    EventType(
+        "coverage:official:queried",
+        Kind.QUERY,
+        "The coverage of an area was read: numbers of households only.",
+        ("level", "areas"),
+        ("area", "client", "role", "token"),
     ),
     # Consent: changes of what a disclosure may rest on.
     _consent("consent:client:requested", "An organisation asked a person for consent."),
@@ -198,6 +239,9 @@ _ALL = (
         ("run", "cause", "sections", "persons_changed", "content"),
         ("household", "sections"),
     ),
+    _quarantine("discarded", "A data steward discarded a held-back row; its content was destroyed."),
+    _quarantine("released", "A data steward released a held-back row, or tried to."),
+    _quarantine("repaired", "A data steward corrected fields of a held-back row, or tried to."),
     # Administration.
     EventType(
         "account:operator:changed",

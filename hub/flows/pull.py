@@ -211,9 +211,11 @@ async def _close_source(
 
 async def _open_source(connection: asyncpg.Connection, run: Run, source: SourceToPull) -> Any | None:
     await connection.execute(
-        "INSERT INTO ingest.source_state (source, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        """INSERT INTO ingest.source_state (source, kind, agreement_no) VALUES ($1, $2, $3)
+           ON CONFLICT (source) DO UPDATE SET agreement_no = EXCLUDED.agreement_no""",
         source.name,
         source.kind,
+        source.agreement_no,
     )
     watermark = await connection.fetchval("SELECT watermark FROM ingest.source_state WHERE source = $1", source.name)
     await connection.execute(

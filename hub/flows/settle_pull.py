@@ -40,15 +40,21 @@ async def settle(connection: asyncpg.Connection, keys: KeyService, run_id: UUID,
     released: Counter[str] = Counter()
     event = uuid7()
     async with connection.transaction():
-        released.update(await _settle_references(connection, keys, run_id, now))
-        await derive_roster(connection, keys, now)
-        released.update(await _settle_links(connection, keys, run_id, now))
+        released.update(await settle_rows(connection, keys, run_id, now))
         for record in await connection.fetch("SELECT source FROM ingest.run_source WHERE run_id = $1", run_id):
             await clear_overtaken(connection, record["source"])
         households = await connection.fetchval("SELECT count(*) FROM record.stale_household")
         await append(connection, _folded(event, run_id, households))
     await refresh_sections(connection, keys, now)
     return Settled(dict(released), event)
+
+
+async def settle_rows(connection: asyncpg.Connection, keys: KeyService, run_id: UUID, now: datetime) -> Counter[str]:
+    """Place what is new in references, roster and links, in the caller's transaction; rows released, by source."""
+    released = await _settle_references(connection, keys, run_id, now)
+    await derive_roster(connection, keys, now)
+    released.update(await _settle_links(connection, keys, run_id, now))
+    return released
 
 
 def _folded(event: UUID, run_id: UUID, households: int) -> PendingEntry:

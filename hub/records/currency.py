@@ -21,7 +21,7 @@ WITH contested AS MATERIALIZED (
         WHERE f.source = h.source AND f.file_group = h.file_group AND f.state = 'READ'
           AND f.file_number > h.file_number
           AND NOT (EXISTS (SELECT FROM ingest.held_row q WHERE q.source = h.source AND q.source_key = h.source_key
-                             AND q.file_name = f.name AND q.state = 'QUARANTINED')
+                             AND q.file_name = f.name AND q.state <> 'VALID')
                    AND NOT EXISTS (SELECT FROM ingest.held_row v WHERE v.source = h.source
                              AND v.source_key = h.source_key AND v.file_name = f.name AND v.state = 'VALID'))
     )

@@ -45,7 +45,7 @@ async def merge_step(
         await _note_file(connection, source, step.file)
     if step.refused is not None:
         await _note_refused(connection, source, step.refused)
-    await _store_consents(connection, source, judge.consents)
+    await store_consents(connection, source.name, judge.consents)
     if contested:
         await recompute_currency(connection, source.name, contested, source.run_id, now)
     await _note_seen_again(connection, source, judge.result, now)
@@ -64,7 +64,7 @@ async def _judge(
     judge = Judge(
         ids=ascending_ids(),
         held=held,
-        consents=await _consents(connection, source, step.rows),
+        consents=await booked_consents(connection, source.name, step.rows),
         business_date=step.file.business_date if step.file else None,
         latest_wins=source.kind in LATEST_WINS_KINDS,
         unreadable=await _unreadable(connection, source, step),
@@ -166,9 +166,10 @@ async def _unreadable(connection: asyncpg.Connection, source: SourceInRun, step:
     return {record["content_hash"] for record in records}
 
 
-async def _consents(
-    connection: asyncpg.Connection, source: SourceInRun, rows: Sequence[CheckedRow]
+async def booked_consents(
+    connection: asyncpg.Connection, source: str, rows: Sequence[CheckedRow]
 ) -> dict[str, BookedConsent]:
+    """The furnishing consents that these rows name, as the hub holds them."""
     wanted = {row.consent_id for row in rows if row.consent_id} | {
         g.consent_id for row in rows for g in row.guarantors if g.consent_id
     }
@@ -176,7 +177,7 @@ async def _consents(
     if not wanted:
         return {}
     records = await connection.fetch(
-        "SELECT * FROM record.furnishing_consent WHERE source = $1 AND consent_id = ANY($2)", source.name, list(wanted)
+        "SELECT * FROM record.furnishing_consent WHERE source = $1 AND consent_id = ANY($2)", source, list(wanted)
     )
     return {
         record["consent_id"]: BookedConsent(
@@ -191,9 +192,8 @@ async def _consents(
     }
 
 
-async def _store_consents(
-    connection: asyncpg.Connection, source: SourceInRun, consents: dict[str, BookedConsent]
-) -> None:
+async def store_consents(connection: asyncpg.Connection, source: str, consents: dict[str, BookedConsent]) -> None:
+    """Store the consents that rows of this step changed."""
     changed = [(name, consent) for name, consent in consents.items() if consent.changed_by is not None]
     if not changed:
         return
@@ -206,7 +206,7 @@ async def _store_consents(
                subject_index = EXCLUDED.subject_index, granted_on = EXCLUDED.granted_on,
                expires_on = EXCLUDED.expires_on, withdrawn_on = EXCLUDED.withdrawn_on""",
         [
-            (source.name, name, c.changed_by, c.rank, c.deleted, next(iter(c.subject_indexes), None), c.granted_on,
+            (source, name, c.changed_by, c.rank, c.deleted, next(iter(c.subject_indexes), None), c.granted_on,
              c.expires_on, c.withdrawn_on)
             for name, c in changed
         ],

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from hub.core.contracts import contract_of
 from hub.core.rows import CheckedRow, FileRead, RowKind
 from hub.records.judge import JudgedRow
 from hub.store.keys import KeyService
@@ -28,7 +29,7 @@ _OBSERVATION_COLUMNS = (
 )  # fmt: skip
 _QUARANTINE_COLUMNS = (
     "row_id", "source", "source_key", "reason", "other_reasons", "origin", "first_seen", "last_seen", "run_id",
-    "sealed_row",
+    "sealed_row", "contract",
 )  # fmt: skip
 
 
@@ -145,4 +146,5 @@ def _quarantine_records(
         sealed = seal(orjson.dumps(row.wire), judged.row_id.bytes) if reason.keeps_row else None
         yield (
             judged.row_id, source.name, row.source_key, reason, others, row.origin, now, now, source.run_id, sealed,
+            contract_of(source.kind),
         )  # fmt: skip

@@ -1,20 +1,28 @@
-"""What is held back: listing without personal content, and the rows themselves for return to the agency."""
+"""What is held back, listed without personal content; and the sources that there are."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-import orjson
 
 from hub.core.clock import iso
+from hub.core.errors import InputError
 from hub.core.names import QuarantineReason
-from hub.store.keys import KeyService
 
 _LIST = """
 SELECT * FROM ingest.quarantine
 WHERE ($1::text IS NULL OR source = $1) AND ($2::smallint IS NULL OR reason = $2) AND ($3::text IS NULL OR status = $3)
-ORDER BY number
+  AND number > $4
+ORDER BY number LIMIT $5
 """
+
+_SOURCES_SHOWN = 20
+"""How many names of sources an error lists."""
+
+
+class NoSuchSourceError(InputError):
+    """No source of that name has ever been pulled."""
+
+    code = "SOURCE_UNKNOWN"
 
 
 def entry_id(number: int) -> str:
@@ -37,18 +45,29 @@ def _listed(record: asyncpg.Record) -> dict[str, Any]:
 
 
 async def list_quarantine(
-    connection: asyncpg.Connection, *, source: str | None, reason: QuarantineReason | None, status: str | None
+    connection: asyncpg.Connection,
+    *,
+    source: str | None,
+    reason: QuarantineReason | None,
+    status: str | None,
+    after: int = 0,
+    first: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Entries without personal content, oldest first; ``None`` means any."""
-    return [_listed(record) for record in await connection.fetch(_LIST, source, reason, status)]
+    """Entries without personal content, oldest first; ``None`` means any.
+
+    ``after``: only entries with a greater number, at most ``first`` of them.
+    """
+    return [_listed(record) for record in await connection.fetch(_LIST, source, reason, status, after, first)]
 
 
-async def export_quarantine(
-    connection: asyncpg.Connection, keys: KeyService, *, source: str, reason: QuarantineReason | None
-) -> Sequence[dict[str, Any]]:
-    """The open entries of one source whose row may be kept, with the row in wire names."""
-    return [
-        {**_listed(record), "row": orjson.loads(keys.open("quarantine", record["sealed_row"], record["row_id"].bytes))}
-        for record in await connection.fetch(_LIST, source, reason, "OPEN")
-        if record["sealed_row"] is not None
-    ]
+async def require_source(connection: asyncpg.Connection, source: str) -> str:
+    """The kind of a source that was pulled at least once. Raises :class:`NoSuchSourceError` naming those there are."""
+    kinds = dict(await connection.fetch("SELECT source, kind FROM ingest.source_state ORDER BY source"))
+    if source not in kinds:
+        known = ", ".join(f"`{name}`" for name in list(kinds)[:_SOURCES_SHOWN])
+        raise NoSuchSourceError(
+            "no source of that name has been pulled.",
+            remedy=f"There are: {known}." if known else "Nothing has been pulled yet.",
+        )
+    kind: str = kinds[source]
+    return kind

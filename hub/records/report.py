@@ -16,7 +16,7 @@ FROM ingest.held_row WHERE first_run = $1 AND source = $2
 
 _QUARANTINED = """
 SELECT reason, count(*) AS rows FROM ingest.held_row
-WHERE first_run = $1 AND source = $2 AND state = 'QUARANTINED' GROUP BY reason ORDER BY reason
+WHERE first_run = $1 AND source = $2 AND state <> 'VALID' GROUP BY reason ORDER BY reason
 """
 
 _WITHDRAWN = """

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from hub.core.contracts import contract_of
 from hub.core.names import RETRIED_REASONS, QuarantineReason
 from hub.records.currency import recompute_currency
 from hub.store.keys import KeyService
@@ -31,7 +32,8 @@ async def quarantine_rows(
     nothing was folded from it yet.
     """
     records = await connection.fetch(
-        """SELECT h.row_id, h.source, h.source_key, o.payload FROM ingest.held_row h
+        """SELECT h.row_id, h.source, h.source_key, s.kind, o.payload
+           FROM ingest.held_row h JOIN ingest.source_state s USING (source)
            JOIN LATERAL (SELECT payload FROM record.observation o WHERE o.row_id = h.row_id LIMIT 1) o ON true
            WHERE h.row_id = ANY($1) AND h.state = 'VALID'""",
         list(row_ids),
@@ -56,16 +58,19 @@ async def quarantine_rows(
         sealed = keys.seal("quarantine", orjson.dumps(payload["wire"]), record["row_id"].bytes)
         held_back.append((
             record["row_id"], record["source"], record["source_key"], reason, payload["origin"], now, run_id, sealed,
+            contract_of(record["kind"]),
         ))  # fmt: skip
     await connection.executemany(
         """INSERT INTO ingest.quarantine
-                   (row_id, source, source_key, reason, origin, first_seen, last_seen, run_id, sealed_row)
-               VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
+                   (row_id, source, source_key, reason, origin, first_seen, last_seen, run_id, sealed_row,
+                    contract)
+               VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)
                ON CONFLICT (row_id) DO UPDATE SET status = 'OPEN', reason = EXCLUDED.reason,
-                   last_seen = EXCLUDED.last_seen, run_id = EXCLUDED.run_id, sealed_row = EXCLUDED.sealed_row""",
+                   last_seen = EXCLUDED.last_seen, run_id = EXCLUDED.run_id, sealed_row = EXCLUDED.sealed_row,
+                   contract = EXCLUDED.contract""",
         held_back,
     )
-    await _recompute(connection, {(record["source"], record["source_key"]) for record in records}, run_id, now)
+    await recompute_keys(connection, {(record["source"], record["source_key"]) for record in records}, run_id, now)
     return len(moved)
 
 
@@ -95,7 +100,7 @@ async def release_rows(
         "UPDATE ingest.quarantine SET status = 'CLEARED', sealed_row = NULL WHERE row_id = ANY($1)",
         [record["row_id"] for record in records],
     )
-    await _recompute(connection, {(record["source"], record["source_key"]) for record in records}, run_id, now)
+    await recompute_keys(connection, {(record["source"], record["source_key"]) for record in records}, run_id, now)
     released: dict[str, int] = {}
     for record in records:
         if record["first_run"] != run_id:
@@ -114,6 +119,9 @@ async def clear_overtaken(connection: asyncpg.Connection, source: str) -> None:
     )
 
 
-async def _recompute(connection: asyncpg.Connection, keys: set[tuple[str, str]], run_id: UUID, now: datetime) -> None:
+async def recompute_keys(
+    connection: asyncpg.Connection, keys: set[tuple[str, str]], run_id: UUID, now: datetime
+) -> None:
+    """Work out anew which version counts of each of these keys (source, source key)."""
     for source in sorted({source for source, _ in keys}):
         await recompute_currency(connection, source, {key for name, key in keys if name == source}, run_id, now)

@@ -107,7 +107,7 @@ FEEDS = (HOUSEHOLDS, MEMBERS, RELIEF, EVENTS)
 """In the order in which they are read: what is referred to comes before what refers to it."""
 
 _EVENT_MEMBER = "cy"
-_EVENT_MEMBER_FIELDS = frozenset({"cybh", "yhzgx", "ysfzjhm", "xsfzjhm"})
+EVENT_MEMBER_FIELDS = frozenset({"cybh", "yhzgx", "ysfzjhm", "xsfzjhm"})
 
 
 def local_name(element: etree._Element) -> str:
@@ -124,7 +124,7 @@ def civil_row(
     repeated = [child for child in element if is_event and local_name(child) == _EVENT_MEMBER]
     check = _open(element, feed.fields, skip=repeated, today=today)
     people = [
-        person for person in (_open(e, _EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
+        person for person in (_open(e, EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
     ]
     tails = [_cut_tail(check, "sfzjhm")] + [_cut_tail(p, f) for p in people for f in ("ysfzjhm", "xsfzjhm")]
     dropped = check.dropped
