@@ -15,6 +15,7 @@ from hub.cli.session import open_database, read_settings, run
 from hub.connectors.registry import connector_for
 from hub.connectors.sources import Source, kind_of, load_sources, select_sources
 from hub.core.clock import system_clock
+from hub.core.phases import Watcher
 from hub.flows.pull import PullRunningError, SourceToPull, pull
 from hub.flows.receipts import receipt_desk
 from hub.settings import Settings
@@ -49,8 +50,10 @@ def command(
     raise typer.Exit(result["exit_code"])
 
 
-async def pull_sources(settings: Settings, chosen: tuple[Source, ...]) -> dict[str, Any]:
-    """Pull and return the report; bars on standard error if that is a terminal."""
+async def pull_sources(
+    settings: Settings, chosen: tuple[Source, ...], watcher: Watcher | None = None
+) -> dict[str, Any]:
+    """Pull and return the report; bars on standard error if that is a terminal. ``watcher`` is told of each phase."""
     # All connectors are made first: a missing key file must end the command before anything is pulled.
     to_pull = [SourceToPull(each.name, kind_of(each), each.agreement_no, connector_for(each)) for each in chosen]
     database = await open_database(settings)
@@ -72,6 +75,7 @@ async def pull_sources(settings: Settings, chosen: tuple[Source, ...]) -> dict[s
                 to_pull,
                 system_clock,
                 lambda name, rows: bars.update(tasks[name], completed=rows),
+                watcher,
             )
 
 

@@ -4,19 +4,19 @@ The paragraph this implements is docs/CONTRACTS.md 1.2-1.5 and 2.2-2.4. Every st
 rows, counts, watermark and audit entry move together or not at all. A run that is killed at any moment leaves committed
 steps; the next run goes on from them to the same end state. While the audit log cannot record, nothing is stored: the
 run begins when the log has shown that it can, and every step waits until the one before it is signed.
+
+What is being done is named (hub/core/phases.py): each phase is measured, and a caller may watch.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence, Set
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
-import orjson
 import structlog
 
 from hub.audit.events import Decision, Kind
@@ -27,15 +27,29 @@ from hub.core.clock import Clock, iso
 from hub.core.errors import AuditError, HubError, SourceError
 from hub.core.ids import uuid7
 from hub.core.names import SourceStatus
+from hub.core.phases import Phase, PhaseTimes, Watcher, passing, watched_by
 from hub.core.rows import Step
 from hub.core.version import VERSION
 from hub.flows.read_ahead import read_ahead
 from hub.flows.settle_pull import settle
+from hub.records.circuits import move_circuit, put_on_trial
 from hub.records.judge import Judgement
 from hub.records.ledger import SourceInRun, merge_step
+from hub.records.measures import Measures
 from hub.records.report import source_report
+from hub.records.runs import (
+    WHOLE_RUN,
+    Ending,
+    close_run,
+    close_source,
+    note_outcomes,
+    note_phases,
+    open_run,
+    open_source,
+)
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
+from hub.store.transaction import committing
 
 PULL_LOCK = 0x48_55_42_01
 """Advisory lock number of `hub pull`: only one run at a time, and no steward's decision while its rows settle."""
@@ -73,13 +87,20 @@ class Progress(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """One run of `hub pull`."""
+    """One run over some sources.
+
+    ``turn`` is entered for each step that is stored and for the settling: where several runs are under way at once, it
+    keeps the one from settling while another stores. ``limit_seconds`` bounds the reading of a source.
+    """
 
     database: Database
     keys: KeyService
     receipts: Receipts
     clock: Clock
     progress: Progress
+    watcher: Watcher | None = None
+    turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
+    limit_seconds: float | None = None
     run_id: UUID = field(default_factory=uuid7)
 
 
@@ -122,31 +143,22 @@ async def pull(
     sources: Sequence[SourceToPull],
     clock: Clock,
     progress: Progress,
+    watcher: Watcher | None = None,
 ) -> dict[str, Any]:
     """Pull the given sources and return the report (schema ``hub.pull-report/1``).
 
-    Raises :class:`PullRunningError` if another run is under way, :class:`AuditError` if the log did not record what
-    was done. A source that fails does not disturb the others.
+    ``watcher`` is told of each phase. Raises :class:`PullRunningError` if another run is under way,
+    :class:`AuditError` if the log did not record what was done. A source that fails does not disturb the others.
     """
-    run = Run(database, keys, receipts, clock, progress)
-    async with _only_run(database) as connection:
-        await receipts.ready()
-        await try_outbox(connection, _entry("source:connector:pulled", "hub", {"source": "", "run": str(run.run_id)}))
-        started_at, began = clock(), time.monotonic()
-        await connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", run.run_id, started_at)
-        await _pull_all(run, sources)
-        await receipts.ready()
-        settled = await settle(connection, keys, run.run_id, clock())
-        await receipts.wait(settled.event, _RECEIPT_SECONDS)
-        return await _report(connection, run, sources, settled.released, started_at, time.monotonic() - began)
+    async with only_pull(database):
+        return await pull_once(Run(database, keys, receipts, clock, progress, watcher), sources)
 
 
 @asynccontextmanager
-async def _only_run(database: Database) -> AsyncIterator[asyncpg.Connection]:
-    connection = await database.connect(DbRole.INGEST)
+async def only_pull(database: Database) -> AsyncIterator[None]:
+    """The right to pull, for the length of a block. Raises :class:`PullRunningError` if another process has it."""
+    connection = await _connected(database)
     try:
-        # If this process is killed amid a long statement, the server gives the lock back within a second.
-        await connection.execute("SET client_connection_check_interval = '1s'")
         limit = time.monotonic() + _LOCK_SECONDS
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", PULL_LOCK):
             if time.monotonic() > limit:
@@ -154,9 +166,67 @@ async def _only_run(database: Database) -> AsyncIterator[asyncpg.Connection]:
                     "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."
                 )
             await asyncio.sleep(0.1)
-        yield connection
+        yield
     finally:
         await connection.close()
+
+
+async def pull_once(run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]:
+    """One run, for a caller that has the right to pull; returns and raises as :func:`pull` does."""
+    times = PhaseTimes(run.watcher)
+    connection = await _connected(run.database)
+    try:
+        with watched_by(times):
+            return await _pull_and_settle(connection, run, sources)
+    finally:
+        # Also of a run that failed; if it failed for want of the database, that error is the one to tell.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await note_phases(connection, run.run_id, WHOLE_RUN, times.passages)
+        await connection.close()
+
+
+async def _connected(database: Database) -> asyncpg.Connection:
+    connection = await database.connect(DbRole.INGEST)
+    # If this process is killed amid a long statement, the server gives up its locks within a second.
+    await connection.execute("SET client_connection_check_interval = '1s'")
+    return connection
+
+
+async def _pull_and_settle(connection: asyncpg.Connection, run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]:
+    await run.receipts.ready()
+    await try_outbox(connection, _entry("source:connector:pulled", "hub", {"source": "", "run": str(run.run_id)}))
+    started_at, began = run.clock(), time.monotonic()
+    await open_run(connection, run.run_id, started_at)
+    await _pull_all(run, sources)
+    await run.receipts.ready()
+    async with run.turn:
+        settled = await settle(connection, run.keys, run.run_id, run.clock())
+    await run.receipts.wait(settled.event, _RECEIPT_SECONDS)
+    with passing(Phase.REPORT):
+        entries = await _report(connection, run, sources, settled.released)
+        finished_at = run.clock()
+        exit_code = int(any(entry["status"] != SourceStatus.OK for entry in entries.values()))
+        await close_run(connection, run.run_id, exit_code, finished_at)
+    return {
+        "schema": "hub.pull-report/1",
+        "run_id": str(run.run_id),
+        "started_at": iso(started_at),
+        "finished_at": iso(finished_at),
+        "seconds": round(time.monotonic() - began, 3),
+        "exit_code": exit_code,
+        "sources": entries,
+    }
+
+
+async def _report(
+    connection: asyncpg.Connection, run: Run, sources: Sequence[SourceToPull], released: dict[str, int]
+) -> dict[str, dict[str, Any]]:
+    entries = {
+        source.name: await source_report(connection, run.run_id, source.name, source.kind, released.get(source.name, 0))
+        for source in sources
+    }
+    await note_outcomes(connection, run.run_id, entries)
+    return entries
 
 
 async def _pull_all(run: Run, sources: Sequence[SourceToPull]) -> None:
@@ -171,82 +241,44 @@ async def _pull_all(run: Run, sources: Sequence[SourceToPull]) -> None:
 
 
 async def _pull_source(run: Run, source: SourceToPull) -> None:
-    connection = await run.database.connect(DbRole.INGEST)
+    times = PhaseTimes(run.watcher)
+    connection = await _connected(run.database)
     began = time.monotonic()
     try:
-        watermark = await _open_source(connection, run, source)
-        status, error = await _read(connection, run, source, watermark)
-        await _close_source(connection, run, source, status, error, time.monotonic() - began)
+        with watched_by(times):
+            with passing(Phase.OPEN):
+                await put_on_trial(connection, source.name, run.clock())
+                watermark = await open_source(
+                    connection, run.run_id, source.name, source.kind, source.agreement_no, run.clock()
+                )
+            measures = Measures()
+            status, error = await _read(connection, run, source, watermark, measures)
+            with passing(Phase.CLOSE):
+                ending = Ending(status, error, time.monotonic() - began, measures)
+                await _close_source(connection, run, source, ending)
+            await note_phases(connection, run.run_id, source.name, times.passages)
     finally:
         await connection.close()
 
 
-async def _close_source(
-    connection: asyncpg.Connection,
-    run: Run,
-    source: SourceToPull,
-    status: SourceStatus,
-    error: HubError | None,
-    seconds: float,
-) -> None:
+async def _close_source(connection: asyncpg.Connection, run: Run, source: SourceToPull, ending: Ending) -> None:
     """Note how the reading ended; a failure is an audit entry of its own."""
     async with connection.transaction():
-        if error is not None:
-            facts = {"source": source.name, "run": str(run.run_id), "code": error.code}
+        if ending.error is not None:
+            facts = {"source": source.name, "run": str(run.run_id), "code": ending.error.code}
             await append(connection, _entry("source:connector:failed", source.name, facts))
-        await connection.execute(
-            """UPDATE ingest.run_source r SET status = $3, error = $4, seconds = $5,
-                   watermark_after = (SELECT watermark::text FROM ingest.source_state s WHERE s.source = r.source)
-               WHERE run_id = $1 AND source = $2""",
-            run.run_id, source.name, status.value, None if error is None else str(error), seconds,
-        )  # fmt: skip
-        await connection.execute(
-            """UPDATE ingest.source_state SET last_status = $2,
-                   last_ok_at = CASE WHEN $2 = 'FAILED' THEN last_ok_at ELSE $3 END WHERE source = $1""",
-            source.name,
-            status.value,
-            run.clock(),
-        )
-
-
-async def _open_source(connection: asyncpg.Connection, run: Run, source: SourceToPull) -> Any | None:
-    await connection.execute(
-        """INSERT INTO ingest.source_state (source, kind, agreement_no) VALUES ($1, $2, $3)
-           ON CONFLICT (source) DO UPDATE SET agreement_no = EXCLUDED.agreement_no""",
-        source.name,
-        source.kind,
-        source.agreement_no,
-    )
-    watermark = await connection.fetchval("SELECT watermark FROM ingest.source_state WHERE source = $1", source.name)
-    await connection.execute(
-        "INSERT INTO ingest.run_source (run_id, source, watermark_before, started_at) VALUES ($1, $2, $3, $4)",
-        run.run_id,
-        source.name,
-        watermark,
-        run.clock(),
-    )
-    return None if watermark is None else orjson.loads(watermark)
+        await close_source(connection, run.run_id, source.name, ending, run.clock())
+        await move_circuit(connection, source.name, ending.error, run.clock())
 
 
 async def _read(
-    connection: asyncpg.Connection, run: Run, source: SourceToPull, watermark: Any | None
+    connection: asyncpg.Connection, run: Run, source: SourceToPull, watermark: Any | None, measures: Measures
 ) -> tuple[SourceStatus, HubError | None]:
     """Read the source to its end; whatever was read before an error stays committed."""
-    in_run = SourceInRun(source.name, source.kind, source.agreement_no, run.run_id)
-    rows, steps, refused = 0, 0, False
-    before: UUID | None = None
+    limit = asyncio.timeout(run.limit_seconds)
     try:
-        async with aclosing(
-            read_ahead(source.connector.pull(watermark, LedgerMemory(run.database, source.name), run.clock))
-        ) as stream:
-            async for group in stream:
-                steps += 1
-                if before is not None:
-                    await run.receipts.wait(before, _RECEIPT_SECONDS)
-                before = await _commit_steps(connection, run, in_run, steps, group)
-                rows += sum(len(step.rows) for step in group)
-                refused = refused or any(step.refused for step in group)
-                run.progress(source.name, rows)
+        async with limit:
+            refused = await _read_steps(connection, run, source, watermark, measures)
     except AuditError:
         raise
     except HubError as error:
@@ -254,6 +286,8 @@ async def _read(
     except (asyncpg.PostgresConnectionError, asyncpg.InsufficientResourcesError):
         raise
     except Exception as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            return SourceStatus.FAILED, _too_slow(source)
         # A library's message may quote the row it stumbled over, so only the kind of error is told.
         _log.error("connector failed", source=source.name, error=type(error).__name__)
         return SourceStatus.FAILED, SourceError(
@@ -265,17 +299,51 @@ async def _read(
     return (SourceStatus.PARTIAL if refused else SourceStatus.OK), None
 
 
+def _too_slow(source: SourceToPull) -> SourceError:
+    return SourceError(
+        f"source `{source.name}` was still being read when its time was over; what was read before is kept.",
+        remedy="Ask the agency why it is slow, or give the source more time in the worker's schedule.",
+        code="SOURCE_SLOW",
+    )
+
+
+async def _read_steps(
+    connection: asyncpg.Connection, run: Run, source: SourceToPull, watermark: Any | None, measures: Measures
+) -> bool:
+    """Store step after step; each waits for the entry of the one before. Whether a file was refused."""
+    in_run = SourceInRun(source.name, source.kind, source.agreement_no, run.run_id)
+    rows, steps, refused = 0, 0, False
+    before: UUID | None = None
+    async with aclosing(
+        read_ahead(source.connector.pull(watermark, LedgerMemory(run.database, source.name), run.clock))
+    ) as stream:
+        async for group in stream:
+            steps += 1
+            if before is not None:
+                await run.receipts.wait(before, _RECEIPT_SECONDS)
+            judgements, before = await _commit_steps(connection, run, in_run, steps, group)
+            for judgement in judgements:
+                measures.add(judgement.new, run.clock())
+            rows += sum(len(step.rows) for step in group)
+            refused = refused or any(step.refused for step in group)
+            run.progress(source.name, rows)
+    return refused
+
+
 async def _commit_steps(
     connection: asyncpg.Connection, run: Run, source: SourceInRun, number: int, steps: Sequence[Step]
-) -> UUID | None:
-    """Store steps that were read one after the other; gives their audit event, ``None`` where nothing was new."""
-    async with connection.transaction():
+) -> tuple[list[Judgement], UUID | None]:
+    """Store steps that were read one after the other; gives what came of their rows, and their audit event.
+
+    There is no event where nothing was new.
+    """
+    async with run.turn, committing(connection, Phase.COMMIT):
         judgements = [await merge_step(connection, run.keys, source, step, run.clock()) for step in steps]
         if not any(judgement.new for judgement in judgements) and all(_is_page(step) for step in steps):
-            return None
+            return judgements, None
         entry = _steps_entry(source, number, steps, judgements)
         await append(connection, entry)
-    return entry.ev
+    return judgements, entry.ev
 
 
 def _is_page(step: Step) -> bool:
@@ -314,31 +382,3 @@ def _entry(event: str, organisation: str, facts: dict[str, Any]) -> PendingEntry
         policy=f"hub-{VERSION}",
         facts=facts,
     )
-
-
-async def _report(
-    connection: asyncpg.Connection,
-    run: Run,
-    sources: Sequence[SourceToPull],
-    released: dict[str, int],
-    started_at: datetime,
-    seconds: float,
-) -> dict[str, Any]:
-    entries = {
-        source.name: await source_report(connection, run.run_id, source.name, source.kind, released.get(source.name, 0))
-        for source in sources
-    }
-    exit_code = int(any(entry["status"] != SourceStatus.OK for entry in entries.values()))
-    finished_at = run.clock()
-    await connection.execute(
-        "UPDATE ingest.run SET finished_at = $2, exit_code = $3 WHERE run_id = $1", run.run_id, finished_at, exit_code
-    )
-    return {
-        "schema": "hub.pull-report/1",
-        "run_id": str(run.run_id),
-        "started_at": iso(started_at),
-        "finished_at": iso(finished_at),
-        "seconds": round(seconds, 3),
-        "exit_code": exit_code,
-        "sources": entries,
-    }

@@ -15,6 +15,7 @@ from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
+from hub.core.phases import Phase, passing
 from hub.core.version import VERSION
 from hub.records.links import link_facts, unlinked_rows
 from hub.records.references import missing_references, roster_duplicates
@@ -22,6 +23,7 @@ from hub.records.roster import derive_roster
 from hub.records.sections import refresh_sections
 from hub.records.settle import clear_overtaken, quarantine_rows, release_rows, retried_rows
 from hub.store.keys import KeyService
+from hub.store.transaction import committing
 
 _ROUNDS_MAX = 50
 """A chain of references is never longer than this; the bound turns an endless loop into an error."""
@@ -39,10 +41,11 @@ async def settle(connection: asyncpg.Connection, keys: KeyService, run_id: UUID,
     """Settle the run in one transaction, then refresh the sections of the households it touched."""
     released: Counter[str] = Counter()
     event = uuid7()
-    async with connection.transaction():
+    async with committing(connection, Phase.SETTLE_COMMIT):
         released.update(await settle_rows(connection, keys, run_id, now))
-        for record in await connection.fetch("SELECT source FROM ingest.run_source WHERE run_id = $1", run_id):
-            await clear_overtaken(connection, record["source"])
+        with passing(Phase.CLEAR):
+            for record in await connection.fetch("SELECT source FROM ingest.run_source WHERE run_id = $1", run_id):
+                await clear_overtaken(connection, record["source"])
         households = await connection.fetchval("SELECT count(*) FROM record.stale_household")
         await append(connection, _folded(event, run_id, households))
     await refresh_sections(connection, keys, now)
@@ -51,9 +54,12 @@ async def settle(connection: asyncpg.Connection, keys: KeyService, run_id: UUID,
 
 async def settle_rows(connection: asyncpg.Connection, keys: KeyService, run_id: UUID, now: datetime) -> Counter[str]:
     """Place what is new in references, roster and links, in the caller's transaction; rows released, by source."""
-    released = await _settle_references(connection, keys, run_id, now)
-    await derive_roster(connection, keys, now)
-    released.update(await _settle_links(connection, keys, run_id, now))
+    with passing(Phase.REFERENCES):
+        released = await _settle_references(connection, keys, run_id, now)
+    with passing(Phase.ROSTER):
+        await derive_roster(connection, keys, now)
+    with passing(Phase.LINKS):
+        released.update(await _settle_links(connection, keys, run_id, now))
     return released
 
 

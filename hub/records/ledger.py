@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 
 from hub.core.names import QuarantineReason
+from hub.core.phases import Phase, passing
 from hub.core.rows import CheckedRow, FileRead, FileRefused, RowKind, Step
 from hub.records.currency import recompute_currency
 from hub.records.judge import BookedConsent, Held, Judge, JudgedRow, Judgement
@@ -35,21 +36,24 @@ async def merge_step(
     arrivals: int = await connection.fetchval(
         "SELECT arrivals FROM ingest.source_state WHERE source = $1 FOR UPDATE", source.name
     )
-    held = await _held(connection, source, step) if arrivals else {}
-    known = {key for key, _ in held}
-    judge = await _judge(connection, keys, source, step, held)
+    with passing(Phase.STAGE):
+        held = await _held(connection, source, step) if arrivals else {}
+        known = {key for key, _ in held}
+    with passing(Phase.JUDGE):
+        judge = await _judge(connection, keys, source, step, held)
     new = judge.result.new
-    contested = await _contested(connection, source, step, new, known)
-    await copy_new_rows(connection, keys, source, step.file, new, arrivals, _plainly_current(new, contested), now)
-    if step.file is not None and step.file_ended:
-        await _note_file(connection, source, step.file)
-    if step.refused is not None:
-        await _note_refused(connection, source, step.refused)
-    await store_consents(connection, source.name, judge.consents)
-    if contested:
-        await recompute_currency(connection, source.name, contested, source.run_id, now)
-    await _note_seen_again(connection, source, judge.result, now)
-    await _count(connection, source, step, judge.result)
+    with passing(Phase.MERGE):
+        contested = await _contested(connection, source, step, new, known)
+        await copy_new_rows(connection, keys, source, step.file, new, arrivals, _plainly_current(new, contested), now)
+        if step.file is not None and step.file_ended:
+            await _note_file(connection, source, step.file)
+        if step.refused is not None:
+            await _note_refused(connection, source, step.refused)
+        await store_consents(connection, source.name, judge.consents)
+        if contested:
+            await recompute_currency(connection, source.name, contested, source.run_id, now)
+        await _note_seen_again(connection, source, judge.result, now)
+        await _count(connection, source, step, judge.result)
     return judge.result
 
 

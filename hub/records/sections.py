@@ -8,11 +8,13 @@ from uuid import UUID
 import asyncpg
 
 from hub.core.clock import day_of
+from hub.core.phases import Phase, passing
 from hub.records.bodies import Section, next_change, sections_of
 from hub.records.fold import FOLD_VERSION, fold
 from hub.records.household import LATEST, load_seen
 from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
+from hub.store.transaction import committing
 
 HOUSEHOLDS_AT_ONCE = 500
 """Households folded in one transaction: bounds memory, and what a crash makes do again."""
@@ -45,7 +47,7 @@ async def refresh_sections(
         await take_statistics(connection, "observation", "directory", "person", "membership", "household")
     folded = 0
     while True:
-        async with connection.transaction():
+        async with committing(connection, Phase.FOLD_COMMIT):
             records = await connection.fetch(
                 """DELETE FROM record.stale_household WHERE household_id IN (
                        SELECT household_id FROM record.stale_household ORDER BY household_id LIMIT $1)
@@ -54,7 +56,8 @@ async def refresh_sections(
             )
             if not records:
                 return folded
-            await _refresh(connection, keys, now, [record["household_id"] for record in records])
+            with passing(Phase.FOLD):
+                await _refresh(connection, keys, now, [record["household_id"] for record in records])
         folded += len(records)
         if folded == HOUSEHOLDS_AT_ONCE == len(records):
             await take_statistics(connection, "section")
@@ -69,6 +72,18 @@ async def refresh_at_once(
     """
     await connection.execute("DELETE FROM record.stale_household WHERE household_id = ANY($1)", list(households))
     await _refresh(connection, keys, now, list(households))
+
+
+async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
+    """How many households :func:`refresh_sections` would fold now."""
+    number: int = await connection.fetchval(
+        """SELECT count(*) FROM (
+               SELECT household_id FROM record.household_fold WHERE changes_on <= $1 OR fold_version <> $2
+               UNION SELECT household_id FROM record.stale_household) AS due""",
+        day_of(now),
+        FOLD_VERSION,
+    )
+    return number
 
 
 async def _refresh(

@@ -111,11 +111,13 @@ async def test_killed_while_a_fresh_home_is_made_it_ends_the_same(world: World, 
 _HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from hub.flows.pull import _only_run
+from hub.flows.pull import _connected, only_pull
 from tests.done.hub_process import HubHome
 
 async def hold():
-    async with _only_run(HubHome(Path(sys.argv[1])).database) as connection:
+    database = HubHome(Path(sys.argv[1])).database
+    async with only_pull(database):
+        connection = await _connected(database)
         print("held", flush=True)
         await connection.execute("SELECT pg_sleep(60)")
 

@@ -20,11 +20,11 @@ MAY_DO = {"audit.pending": {"INSERT"}}
 """Every right of hub_app on a table, view or sequence of the hub's own: it writes to the outbox, and reads nothing."""
 
 MAY_CALL = {
-    "access.disclose", "access.organisation_of", "audit.find_entry", "audit.log_origin", "audit.subject_count",
-    "audit.subject_entries", "audit.tree_parts", "auth.bearer_state", "auth.claim_key", "auth.find_client",
-    "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion", "consent.ask",
-    "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",
-    "consent.requests_of", "consent.withdraw",
+    "access.disclose", "access.fitness", "access.organisation_of", "audit.find_entry", "audit.log_origin",
+    "audit.subject_count", "audit.subject_entries", "audit.tree_parts", "auth.bearer_state", "auth.claim_key",
+    "auth.find_client", "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion",
+    "consent.ask", "consent.consents_of", "consent.grant_request", "consent.refuse_request",
+    "consent.request_state", "consent.requests_of", "consent.withdraw",
 }  # fmt: skip
 """Every function of the hub's own that hub_app may execute."""
 

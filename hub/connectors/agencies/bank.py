@@ -35,6 +35,7 @@ from hub.connectors.transport.tls import trust_only
 from hub.core.clock import Clock, day_of
 from hub.core.errors import RetryableError, SourceError
 from hub.core.names import RefusalReason
+from hub.core.phases import Phase, passing
 from hub.core.rows import CheckedRow, FileRead, FileRefused, Step
 
 CALLS_PER_SECOND = 8
@@ -121,7 +122,9 @@ class BankConnector:
     async def _listing(self, after: int | None) -> tuple[list[Listed], int]:
         """The next files after a number, ascending, and the greatest number there is."""
         params = None if after is None else {"after_seq": str(after)}
-        document = await self._http.call("GET", self._exports_url, self._document, params=params)
+        document = await self._http.call(
+            "GET", self._exports_url, self._document, phase=Phase.BANK_LISTING, params=params
+        )
         files, latest = document.get("files"), document.get("latest_seq")
         if not isinstance(files, list) or not isinstance(latest, int):
             raise self._rubbish("the list of files is not as documented")
@@ -141,7 +144,13 @@ class BankConnector:
         watermark = {"after_seq": listed.seq}
         url = f"{self._exports_url}/{listed.name}"
         data = await self._http.call(
-            "GET", url, self._replicated, expect=(200, 404), as_sent=True, max_bytes=MAX_FILE_BYTES
+            "GET",
+            url,
+            self._replicated,
+            phase=Phase.BANK_FILE,
+            expect=(200, 404),
+            as_sent=True,
+            max_bytes=MAX_FILE_BYTES,
         )
         signature = await self._signature(f"{url}.jws")
         reason = await self._judge(listed, data, signature)
@@ -174,7 +183,9 @@ class BankConnector:
         for attempt in range(SIGNATURE_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(SIGNATURE_WAIT_SECONDS * attempt)
-            found = await self._http.call("GET", url, _found, expect=(200, 404), as_sent=True)
+            found = await self._http.call(
+                "GET", url, _found, phase=Phase.BANK_SIGNATURE, expect=(200, 404), as_sent=True
+            )
             if found is not None:
                 return found
         return None
@@ -185,7 +196,8 @@ class BankConnector:
             return RefusalReason.CONTROL_MISSING
         if len(signature) > MAX_SIGNATURE_FILE_BYTES or not await self._is_signed(listed, data, signature):
             return RefusalReason.SIGNATURE_INVALID
-        lines = await asyncio.to_thread(count_lines, data)
+        with passing(Phase.VERIFY):
+            lines = await asyncio.to_thread(count_lines, data)
         if lines is None:
             return RefusalReason.ENCODING_INVALID
         return None if lines == listed.rows else RefusalReason.COUNT_MISMATCH
@@ -194,18 +206,18 @@ class BankConnector:
         expected = Expected(listed.name, listed.business_date.isoformat())
         if self._keys is None:
             self._keys = await self._key_set()
-        verdict = verify_detached(signature, data, self._keys, expected)
+        verdict = _verdict(signature, data, self._keys, expected)
         now = asyncio.get_running_loop().time()
         if verdict is Verdict.UNKNOWN_KEY and (
             self._keys_reread_at is None or now - self._keys_reread_at >= KEY_SET_AGE_SECONDS
         ):
             self._keys_reread_at = now
             self._keys = await self._key_set()
-            verdict = verify_detached(signature, data, self._keys, expected)
+            verdict = _verdict(signature, data, self._keys, expected)
         return verdict is Verdict.GOOD
 
     async def _key_set(self) -> KeySet:
-        keys = read_key_set(await self._http.call("GET", self._source.jwks_url, self._document))
+        keys = read_key_set(await self._http.call("GET", self._source.jwks_url, self._document, phase=Phase.BANK_KEYS))
         if keys is None:
             raise self._rubbish("its key set is not a JSON Web Key Set")
         return keys
@@ -229,6 +241,11 @@ class BankConnector:
         )
 
 
+def _verdict(signature: bytes, data: bytes, keys: KeySet, expected: Expected) -> Verdict:
+    with passing(Phase.VERIFY):
+        return verify_detached(signature, data, keys, expected)
+
+
 def _found(reply: Reply) -> bytes | None:
     return None if reply.status == 404 else reply.body
 
@@ -239,9 +256,10 @@ async def _rows(data: bytes, file: BankFile) -> AsyncGenerator[tuple[CheckedRow,
     number = 0
     for lines in lines_of(data):
         for start in range(0, len(lines), ROWS_IN_A_ROW):
-            for line in lines[start : start + ROWS_IN_A_ROW]:
-                number += 1
-                rows.append(bank_row(line, number, file))
+            with passing(Phase.CHECK):
+                for line in lines[start : start + ROWS_IN_A_ROW]:
+                    number += 1
+                    rows.append(bank_row(line, number, file))
             if len(rows) >= ROWS_PER_STEP:
                 yield tuple(rows)
                 rows = []

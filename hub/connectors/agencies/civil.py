@@ -25,6 +25,7 @@ from hub.connectors.transport.soap import SoapFault, SoapService
 from hub.connectors.transport.tls import trust_only
 from hub.core.clock import Clock, day_of, iso
 from hub.core.errors import SourceError
+from hub.core.phases import Phase, passing
 from hub.core.rows import CheckedRow, Step
 
 WSDL = Path(__file__).parent.parent / "wsdl" / "civil_affairs.wsdl"
@@ -118,6 +119,7 @@ class CivilConnector:
             password=password,
             caller=self._caller,
             temporary=(_BUSY,),
+            phase=Phase.CIVIL_CALL,
         )
 
     async def pull(self, watermark: Any | None, memory: Memory, clock: Clock) -> AsyncGenerator[Step, None]:
@@ -181,10 +183,11 @@ class CivilConnector:
             except SourceError as failure:
                 return _Batch(tuple(rows), failure=failure)
             origin, today = f"{walk.feed.name} page {walk.page_no}", day_of(walk.clock())
-            rows.extend(
-                civil_row(element, walk.feed, origin=origin, unreadable=walk.unreadable, today=today)
-                for element in page.elements
-            )
+            with passing(Phase.CHECK):
+                rows.extend(
+                    civil_row(element, walk.feed, origin=origin, unreadable=walk.unreadable, today=today)
+                    for element in page.elements
+                )
             walk.received += len(page.elements)
             is_short = len(page.elements) < PAGE_SIZE
             if not page.elements or walk.received > page.total or (is_short and walk.received == page.total):

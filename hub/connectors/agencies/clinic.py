@@ -10,6 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from datetime import date
+from itertools import islice
 from typing import Any
 
 from hub.connectors.formats.clinic_files import (
@@ -29,6 +30,7 @@ from hub.connectors.sources import ClinicSource
 from hub.connectors.transport.sftp import Account, Outbox, Unreadable
 from hub.core.clock import Clock, day_of
 from hub.core.errors import SourceError
+from hub.core.phases import Phase, passing
 from hub.core.rows import CheckedRow, FileRead, FileRefused, Step
 
 _LISTINGS_AT_ONCE = 8
@@ -78,7 +80,8 @@ class ClinicConnector:
                 mark = fingerprint(control, data)
                 if refused.get(name.csv) == mark:
                     continue
-                table = open_list(name.csv, control, data)
+                with passing(Phase.VERIFY):
+                    table = open_list(name.csv, control, data)
                 if isinstance(table, ClinicTable):
                     files_read += 1
                     async with contextlib.aclosing(_steps(name, table, today, {"files": files_read})) as steps:
@@ -179,11 +182,12 @@ async def _steps(name: ListName, table: ClinicTable, today: date, watermark: dic
         number=int(name.number),
     )
     rows: list[CheckedRow] = []
-    for record in table.records():
-        if len(rows) == ROWS_PER_STEP:
+    records = table.records()
+    while some := list(islice(records, ROWS_IN_A_ROW)):
+        if len(rows) >= ROWS_PER_STEP:
             yield Step(rows=tuple(rows), file=file, file_ended=False)
             rows = []
-        rows.append(clinic_row(record, name, today))
-        if len(rows) % ROWS_IN_A_ROW == 0:
-            await asyncio.sleep(0)
+        with passing(Phase.CHECK):
+            rows.extend(clinic_row(record, name, today) for record in some)
+        await asyncio.sleep(0)
     yield Step(rows=tuple(rows), watermark=watermark, file=file)

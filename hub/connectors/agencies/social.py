@@ -24,6 +24,7 @@ from hub.connectors.transport.backoff import with_retries
 from hub.connectors.transport.tls import certificate_failure, trust_only
 from hub.core.clock import Clock, day_of
 from hub.core.errors import RetryableError, SourceError
+from hub.core.phases import Phase, passing
 from hub.core.rows import Step
 
 PAGE_ROWS = 1000
@@ -93,7 +94,8 @@ class SocialConnector:
             origin = f"rows up to {last['aae036'].isoformat(sep=' ')}"
             reached = min(last["aae036"], server_time)
             seen = reached if seen is None else max(seen, reached)
-            checked = tuple(rows.check(record, origin) for record in records)
+            with passing(Phase.CHECK):
+                checked = tuple(rows.check(record, origin) for record in records)
             yield Step(rows=checked, watermark={"aae036": seen.isoformat()})
             if len(records) < PAGE_ROWS:
                 return
@@ -109,8 +111,9 @@ class SocialConnector:
 
         async def attempt() -> list[asyncpg.Record]:
             try:
-                connection = await self._connected()
-                return list(await connection.fetch(query, *arguments))
+                with passing(Phase.SOCIAL_QUERY):
+                    connection = await self._connected()
+                    return list(await connection.fetch(query, *arguments))
             except _LIBRARY_ERRORS as error:
                 await self.close()
                 raise self._failure(error) from None

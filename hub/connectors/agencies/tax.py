@@ -22,6 +22,7 @@ from hub.connectors.transport.http import HttpCaller, Pace, Reply
 from hub.connectors.transport.tls import trust_only
 from hub.core.clock import SHANGHAI, Clock, day_of
 from hub.core.errors import RetryableError, SourceError
+from hub.core.phases import Phase, passing
 from hub.core.rows import Step
 
 PAGE_ROWS = 500
@@ -105,7 +106,8 @@ class TaxConnector:
                 raise self._rubbish("a walk comes back to a cursor that was used before")
             if page == PAGES_MAX and cursor:
                 raise self._rubbish(f"a walk does not end after {PAGES_MAX} pages")
-            checked = tuple(rows.check(record, page) for record in records)
+            with passing(Phase.CHECK):
+                checked = tuple(rows.check(record, page) for record in records)
             if not cursor:
                 start = self._next_start(data.get("high_watermark"), clock())
                 yield Step(rows=checked, watermark={"updated_since": start})
@@ -132,6 +134,7 @@ class TaxConnector:
                 "GET",
                 self._records_url,
                 self._judge_page,
+                phase=Phase.TAX_PAGE,
                 expect=(200, 401),
                 params=params,
                 headers={"Authorization": f"Bearer {token}"},
@@ -174,6 +177,7 @@ class TaxConnector:
                 "POST",
                 self._source.token_url,
                 self._object,
+                phase=Phase.TAX_TOKEN,
                 form={"grant_type": "client_credentials", "scope": "credit.read"},
                 basic=self._credentials,
             )

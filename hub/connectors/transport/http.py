@@ -16,6 +16,7 @@ import httpx
 from hub.connectors.transport.backoff import with_retries
 from hub.connectors.transport.tls import certificate_failure
 from hub.core.errors import RetryableError, SourceError
+from hub.core.phases import Phase, passing
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Largest answer that is read into memory, unless the caller allows more; a page has well under one megabyte."""
@@ -87,6 +88,7 @@ class HttpCaller:
         url: str,
         judge: Callable[[Reply], _T],
         *,
+        phase: Phase,
         expect: Collection[int] = (200,),
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -102,7 +104,7 @@ class HttpCaller:
         tried again with backoff, others raise :class:`SourceError` at once. ``as_sent`` gives the body's bytes
         untouched even if the server names a content encoding; there may be ``max_bytes`` of them. ``content`` makes the
         request's body and the headers that go with it, anew for each attempt (a signed envelope must not be sent
-        twice).
+        twice). ``phase`` names each attempt, without the wait for the agency's pace.
         """
 
         async def attempt() -> _T:
@@ -111,8 +113,8 @@ class HttpCaller:
             request = self._client.build_request(
                 method, url, params=params, headers={**(headers or {}), **body_headers}, data=form, content=body
             )
-            reply = await self._send(request, expect, basic, as_sent, max_bytes)
-            return judge(reply)
+            with passing(phase):
+                return judge(await self._send(request, expect, basic, as_sent, max_bytes))
 
         return await with_retries(attempt, max_retries=self._max_retries)
 

@@ -18,6 +18,7 @@ from asyncssh.constants import FILEXFER_TYPE_REGULAR
 
 from hub.connectors.transport.backoff import with_retries
 from hub.core.errors import RetryableError, SettingsError, SourceError
+from hub.core.phases import Phase, passing
 
 _T = TypeVar("_T")
 _CHUNK = 256 * 1024
@@ -78,7 +79,7 @@ class Outbox:
                     found.append((entry.filename.decode(), entry.attrs.type == FILEXFER_TYPE_REGULAR))
             return sorted(item for item in found if item[0] not in {".", ".."})
 
-        return await self._ask(scan)
+        return await self._ask(Phase.CLINIC_LISTING, scan)
 
     async def read(self, path: str, *, limit: int) -> bytes | None:
         """The bytes of a file, at most ``limit + 1`` of them; ``None`` if there is no such file.
@@ -104,7 +105,7 @@ class Outbox:
                     size += len(part)
             return b"".join(parts)
 
-        return await self._ask(fetch)
+        return await self._ask(Phase.CLINIC_FILE, fetch)
 
     async def close(self) -> None:
         """End the connection; never raises."""
@@ -113,8 +114,12 @@ class Outbox:
             connection.abort()
             await connection.wait_closed()
 
-    async def _ask(self, question: Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, _T]]) -> _T:
+    async def _ask(self, phase: Phase, question: Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, _T]]) -> _T:
         async def once() -> _T:
+            with passing(phase):
+                return await attempt()
+
+        async def attempt() -> _T:
             client = await self._open()
             try:
                 return await self._while_answering(client, question(client))

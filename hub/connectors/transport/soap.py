@@ -20,6 +20,7 @@ from lxml import etree
 from hub.connectors.transport.http import HttpCaller, Reply
 from hub.core.clock import Clock
 from hub.core.errors import RetryableError, SourceError
+from hub.core.phases import Phase
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """No answer is larger after decompression; 200 rows need well under one megabyte."""
@@ -39,7 +40,7 @@ class SoapFault(Exception):  # noqa: N818  an answer of the agency, translated b
 class SoapService:
     """Calls the operations of one service over the source's HTTP caller (which carries trust, pace and retries).
 
-    ``temporary`` holds the fault codes after which the same call is tried again.
+    ``temporary`` holds the fault codes after which the same call is tried again; ``phase`` names each try.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class SoapService:
         password: str,
         caller: HttpCaller,
         temporary: Collection[str],
+        phase: Phase,
     ) -> None:
         import zeep  # takes a third of a second, which only this source should cost
         from zeep.wsse.username import UsernameToken
@@ -60,6 +62,7 @@ class SoapService:
         self._url = endpoint_url
         self._caller = caller
         self._temporary = temporary
+        self._phase = phase
         self.place = urlsplit(endpoint_url).netloc
         """Host and port, for sentences."""
 
@@ -93,7 +96,12 @@ class SoapService:
             return content
 
         answer = await self._caller.call(
-            "POST", self._url, judge, expect=(200, 500), content=lambda: self.request(operation, arguments, clock)
+            "POST",
+            self._url,
+            judge,
+            phase=self._phase,
+            expect=(200, 500),
+            content=lambda: self.request(operation, arguments, clock),
         )
         if isinstance(answer, SoapFault):
             raise answer
