@@ -74,14 +74,20 @@ def phone_text(phone: str) -> str:
     return remove_white_space(phone)
 
 
-async def household_keys(connection: asyncpg.Connection, numbers: Collection[str]) -> dict[str, HouseholdKey]:
-    """Id and county of each household number; numbers never met get an id and a household that is not held."""
+async def household_keys(
+    connection: asyncpg.Connection, numbers: Collection[str], counties: Mapping[str, str | None] | None = None
+) -> dict[str, HouseholdKey]:
+    """Id and county of each household number; numbers never met get an id and a household that is not held.
+
+    ``counties`` says where those never met are, as far as it is known.
+    """
     wanted = sorted(numbers)
     records = await connection.fetch(
         "SELECT household_no, household_id, county FROM record.household_directory WHERE household_no = ANY($1)", wanted
     )
     found = {r["household_no"]: HouseholdKey(r["household_id"], r["county"]) for r in records}
-    new = {number: HouseholdKey(uuid4(), NOWHERE) for number in wanted if number not in found}
+    homes = counties or {}
+    new = {number: HouseholdKey(uuid4(), homes.get(number) or NOWHERE) for number in wanted if number not in found}
     if new:
         await connection.copy_records_to_table(
             "household_directory",
@@ -211,7 +217,8 @@ async def _write(
     held: Mapping[str, Sequence[tuple[UUID | None, Version]]],
     now: datetime,
 ) -> set[UUID]:
-    keys = await household_keys(connection, [household.number for household in derived])
+    homes = {household.number: household.county for household in derived}
+    keys = await household_keys(connection, homes, homes)
     moves = [
         (keys[household.number], household.county, household.number)
         for household in derived

@@ -36,11 +36,15 @@ class Aliases:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An ID number met in a row, with every blind index it may be known by (newest first)."""
+    """An ID number met in a row, with every blind index it may be known by (newest first).
+
+    ``county`` is where a person never met before is put; where he belongs is worked out by :func:`settle_people`.
+    """
 
     number: str
     indexes: tuple[bytes, ...]
     name: str | None = None
+    county: str = NOWHERE
 
     @property
     def index(self) -> bytes:
@@ -48,9 +52,9 @@ class Subject:
         return self.indexes[0]
 
 
-def subject_of(keys: KeyService, number: str, name: str | None = None) -> Subject:
+def subject_of(keys: KeyService, number: str, name: str | None = None, county: str = NOWHERE) -> Subject:
     """The subject with this checked 18-character ID number."""
-    return Subject(number, tuple(keys.indexes("identity", number)), name)
+    return Subject(number, tuple(keys.indexes("identity", number)), name, county)
 
 
 async def load_aliases(connection: asyncpg.Connection, keys: KeyService) -> Aliases:
@@ -79,14 +83,15 @@ async def people_of(
     person_by_index: dict[bytes, UUID] = {record["blind_index"]: record["person_id"] for record in known}
     county_by_person: dict[UUID, str] = {record["person_id"]: record["county"] for record in known}
     added: dict[bytes, UUID] = {}
-    made: list[tuple[UUID, bytes, bytes, str, str | None]] = []
+    made: list[tuple[UUID, bytes, Subject, str]] = []
     for subject in subjects:
         canonical, number = aliases.present(subject.index, subject.number)
         candidates = (person_by_index.get(index) for index in (canonical, *subject.indexes))
         person_id = next((candidate for candidate in candidates if candidate is not None), None)
         if person_id is None:
             person_id = uuid4()
-            made.append((person_id, canonical, subject.index, number, subject.name))
+            county_by_person[person_id] = subject.county
+            made.append((person_id, canonical, subject, number))
         for index in (subject.index, canonical):
             if index not in person_by_index:
                 person_by_index[index] = added[index] = person_id
@@ -99,14 +104,14 @@ async def _insert(
     keys: KeyService,
     added: dict[bytes, UUID],
     counties: dict[UUID, str],
-    made: list[tuple[UUID, bytes, bytes, str, str | None]],
+    made: list[tuple[UUID, bytes, Subject, str]],
 ) -> None:
     if added:
         await connection.copy_records_to_table(
             "directory",
             schema_name="record",
             columns=["blind_index", "person_id", "county"],
-            records=[(index, person_id, counties.get(person_id, NOWHERE)) for index, person_id in added.items()],
+            records=[(index, person_id, counties[person_id]) for index, person_id in added.items()],
         )
     if made:
         await connection.copy_records_to_table(
@@ -114,56 +119,49 @@ async def _insert(
             schema_name="record",
             columns=["county", "person_id", "identity_index", "first_index", "birth_date", "sealed_identity"],
             records=[
-                (NOWHERE, person_id, canonical, first, birth_date(number),
-                 seal_identity(keys, name, number, person_id.bytes))
-                for person_id, canonical, first, number, name in made
+                (subject.county, person_id, canonical, subject.index, birth_date(number),
+                 seal_identity(keys, subject.name, number, person_id.bytes))
+                for person_id, canonical, subject, number in made
             ],
         )  # fmt: skip
 
 
 _STAYS = """
-WITH asked AS (SELECT DISTINCT unnest($1::uuid[]) AS person_id),
-stays AS (
-    SELECT m.*, h.held AND h.status = 'ACTIVE' AS counts
-    FROM asked JOIN record.membership m USING (person_id)
-    JOIN record.household h ON h.county = m.county AND h.household_id = m.household_id
-    WHERE m.recorded_to = 'infinity' AND m.valid_to IS NULL
-), chosen AS (
-    SELECT DISTINCT ON (person_id) * FROM stays WHERE counts ORDER BY person_id, valid_from DESC, member_no
-)
+SELECT a.person_id, coalesce(bool_or(m.died_on IS NOT NULL), false) AS died,
+    (array_agg(m.county ORDER BY m.valid_from DESC, m.member_no)
+        FILTER (WHERE h.held AND h.status = 'ACTIVE'))[1] AS county,
+    (array_agg(m.membership_id ORDER BY m.valid_from DESC, m.member_no)
+        FILTER (WHERE h.held AND h.status = 'ACTIVE'))[1] AS membership_id
+FROM unnest($1::uuid[]) AS a (person_id)
+LEFT JOIN record.membership m ON m.person_id = a.person_id AND m.recorded_to = 'infinity' AND m.valid_to IS NULL
+LEFT JOIN record.household h ON h.household_id = m.household_id AND h.county = m.county
+GROUP BY a.person_id
 """
-"""``chosen``: of several current memberships the one joined last makes the household of the person."""
+"""Of several current memberships the one joined last makes the household of the person.
 
-_MOVED = (
-    _STAYS
-    + """
-SELECT p.person_id, p.county AS old_county, c.county AS new_county
-FROM chosen c JOIN record.person p USING (person_id) WHERE p.county <> c.county
+One aggregate and no join of one intermediate result with another: however wrong the planner's idea of a first load is,
+each join goes over an index.
 """
-)
 
-_SETTLE = (
-    _STAYS
-    + """
+_MOVED = f"""
+SELECT p.person_id, p.county AS old_county, s.county AS new_county
+FROM ({_STAYS}) s JOIN record.person p USING (person_id) WHERE p.county <> s.county
+"""
+
+_SETTLE = f"""
 UPDATE record.person p SET
-    household_id = n.household_id, member_no = n.member_no, status = n.status,
-    name_index = n.name_index, identity_index = n.identity_index, birth_date = n.birth_date,
-    sealed_identity = n.sealed
-FROM (
-    SELECT o.county, o.person_id, c.household_id, c.member_no,
-        CASE WHEN d.person_id IS NULL THEN 'ACTIVE' ELSE 'DECEASED' END AS status,
-        coalesce(c.name_index, o.name_index) AS name_index,
-        coalesce(c.identity_index, o.identity_index) AS identity_index,
-        coalesce(c.birth_date, o.birth_date) AS birth_date,
-        coalesce(c.sealed, o.sealed_identity) AS sealed
-    FROM asked JOIN record.person o USING (person_id) LEFT JOIN chosen c USING (person_id)
-    LEFT JOIN (SELECT DISTINCT person_id FROM stays WHERE died_on IS NOT NULL) d USING (person_id)
-) n
-WHERE p.county = n.county AND p.person_id = n.person_id
+    household_id = m.household_id, member_no = m.member_no,
+    status = CASE WHEN s.died THEN 'DECEASED' ELSE 'ACTIVE' END,
+    name_index = coalesce(m.name_index, p.name_index),
+    identity_index = coalesce(m.identity_index, p.identity_index),
+    birth_date = coalesce(m.birth_date, p.birth_date),
+    sealed_identity = coalesce(m.sealed, p.sealed_identity)
+FROM ({_STAYS}) s LEFT JOIN record.membership m ON m.county = s.county AND m.membership_id = s.membership_id
+WHERE p.person_id = s.person_id
   AND (p.household_id, p.member_no, p.status, p.sealed_identity)
-      IS DISTINCT FROM (n.household_id, n.member_no, n.status, n.sealed)
+      IS DISTINCT FROM (m.household_id, m.member_no, CASE WHEN s.died THEN 'DECEASED' ELSE 'ACTIVE' END,
+                        coalesce(m.sealed, p.sealed_identity))
 """
-)
 
 
 async def settle_people(connection: asyncpg.Connection, person_ids: Collection[UUID]) -> None:

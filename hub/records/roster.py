@@ -147,17 +147,19 @@ async def _derive_members(
 ) -> Written:
     found = await _member_rows(connection, keys, sources, member_nos)
     events = await events_of_members(connection, member_nos)
+    homes = await household_keys(connection, {member.row.household_no for member in found})
     subjects = {
-        found_member.row.member_no: subject_of(keys, found_member.row.id_number, found_member.row.name)
-        for found_member in found
-        if found_member.row.id_number is not None
+        row.member_no: subject_of(keys, row.id_number, row.name, homes[row.household_no].county)
+        for row, _ in found
+        if row.id_number is not None
     }
     people = await people_of(connection, keys, aliases, list(subjects.values()))
     members = [
         _effective(keys, aliases, member, events.get(member.row.member_no, []), subjects, people) for member in found
     ]
-    named = {stay.household_no for member in members for stay in member.stays}
-    return await write_memberships(connection, keys, member_nos, members, await household_keys(connection, named), now)
+    named = {stay.household_no for member in members for stay in member.stays} - homes.keys()
+    homes |= await household_keys(connection, named)
+    return await write_memberships(connection, keys, member_nos, members, homes, now)
 
 
 async def _member_rows(
