@@ -27,10 +27,12 @@ from hub.core.clock import Clock, system_clock
 from hub.core.errors import SettingsError, StoreError
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
+from hub.flows.load_precedence import load_precedence
 from hub.flows.load_rules import load_rules
 from hub.flows.receipts import guard_file
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
+from hub.records.precedence_store import check_precedence
 from hub.schema.context import Bearer, OperationContext, Ports
 from hub.schema.endpoint import Guarded
 from hub.schema.messages import language_of
@@ -63,8 +65,11 @@ def token_issuer(settings: Settings, keys: KeyService, clock: Clock = system_clo
 
 
 async def publish_rules(settings: Settings, database: Database) -> None:
-    """Put this program's access rules in force, with an entry in the log; does nothing if they are."""
+    """Put this program's access rules and rules of precedence in force, with an entry in the log for each; does nothing
+    if they are.
+    """
     await load_rules(database, FileKeys(settings.keys_folder), settings.home)
+    await load_precedence(database, FileKeys(settings.keys_folder), settings.home)
 
 
 @dataclass(slots=True)
@@ -91,6 +96,7 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
     owner = await database.connect(DbRole.OWNER)
     try:
         await check_published(owner, keys)
+        await check_precedence(owner, keys)
     finally:
         await owner.close()
     async with AsyncExitStack() as stack:

@@ -143,6 +143,20 @@ _ALL = (
         ("size", "reason"),
     ),
     EventType(
+        "challenge:steward:exported",
+        Kind.QUERY,
+        "Open challenges were written to a file for their source: row keys and what to look at, no values.",
+        ("source", "challenges"),
+        _STEWARD,
+    ),
+    EventType(
+        "challenge:steward:listed",
+        Kind.QUERY,
+        "A data steward listed challenges: row keys and what to look at, no values.",
+        ("asOf", "asked"),
+        _STEWARD,
+    ),
+    EventType(
         "quarantine:steward:exported",
         Kind.QUERY,
         "Held-back rows were written to a file for return to the agency.",
@@ -218,6 +232,26 @@ _ALL = (
     ),
     # Writes: changes of the record.
     EventType(
+        "challenge:hub:closed",
+        Kind.WRITE,
+        "Challenges ended because the disagreement was gone or the row said something else.",
+        ("challenges", "content"),
+    ),
+    EventType(
+        "challenge:hub:opened",
+        Kind.WRITE,
+        "Sources are asked to look again at rows that lost against another statement or went stale.",
+        ("challenges", "content"),
+    ),
+    EventType(
+        "challenge:steward:closed",
+        Kind.WRITE,
+        "A data steward closed a challenge with an outcome.",
+        ("source", "attribute", "outcome"),
+        _STEWARD,
+        ("sourceKey",),
+    ),
+    EventType(
         "link:steward:decided",
         Kind.WRITE,
         "A steward confirmed or refused a proposed link.",
@@ -258,6 +292,12 @@ _ALL = (
         ("role", "status", "keys"),
     ),
     EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
+    EventType(
+        "precedence:operator:loaded",
+        Kind.ADMIN,
+        "Rules of precedence between sources were published.",
+        ("version", "rules"),
+    ),
     EventType(
         "rules:operator:loaded",
         Kind.ADMIN,

@@ -22,6 +22,7 @@ COMMANDS = {
     "pull": "hub.cli.pull",
     "quarantine": "hub.cli.quarantine",
     "links": "hub.cli.links",
+    "challenge": "hub.cli.challenge",
     "household": "hub.cli.household",
     "client": "hub.cli.client",
     "audit": "hub.cli.audit",

@@ -19,6 +19,7 @@ from hub.core.identifiers import is_adult
 from hub.core.ids import uuid7
 from hub.core.names import Category, Form, LinkState, LinkVerdict, Purpose
 from hub.core.version import VERSION
+from hub.flows.challenge_sources import challenging
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.records.link_decisions import STATE_AFTER, DecidedRow, LinkDecision, write_decision
 from hub.records.link_review import (
@@ -177,7 +178,7 @@ async def _decide(
     concerned |= await _linked_under_key(connection, row)
     households = {one for all_of in (await households_of(connection, concerned)).values() for one in all_of}
     await append(connection, _decided_entry(desk, act, event, row, choice, [subject, *sorted(concerned)]))
-    await refresh_at_once(connection, desk.keys, now, households)
+    await refresh_at_once(connection, desk.keys, now, households, challenging(desk.keys))
     return _answer(choice, number, now)
 
 

@@ -17,6 +17,7 @@ from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.phases import Phase, passing
 from hub.core.version import VERSION
+from hub.flows.challenge_sources import challenging
 from hub.records.links import link_facts, unlinked_rows
 from hub.records.references import missing_references, roster_duplicates
 from hub.records.roster import derive_roster
@@ -48,7 +49,7 @@ async def settle(connection: asyncpg.Connection, keys: KeyService, run_id: UUID,
                 await clear_overtaken(connection, record["source"])
         households = await connection.fetchval("SELECT count(*) FROM record.stale_household")
         await append(connection, _folded(event, run_id, households))
-    await refresh_sections(connection, keys, now)
+    await refresh_sections(connection, keys, now, then=challenging(keys))
     return Settled(dict(released), event)
 
 

@@ -184,7 +184,7 @@ async def move_people(connection: asyncpg.Connection, moves: Sequence[tuple[UUID
         return
     ids, old, new = [m[0] for m in moves], [m[1] for m in moves], [m[2] for m in moves]
     moved = "FROM unnest($1::uuid[], $2::bpchar[], $3::bpchar[]) AS m (person_id, old_county, new_county)"
-    for table in ("person", "observation"):
+    for table in ("person", "observation", "challenge"):
         await connection.execute(
             f"""UPDATE record.{table} t SET county = m.new_county {moved}
                 WHERE t.county = m.old_county AND t.person_id = m.person_id""",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -10,6 +10,8 @@ import asyncpg
 from hub.core.clock import day_of
 from hub.core.phases import Phase, passing
 from hub.records.bodies import Section, next_change, sections_of
+from hub.records.challenge_store import Folded
+from hub.records.challenges import challenges_of
 from hub.records.fold import FOLD_VERSION, fold
 from hub.records.household import LATEST, load_seen
 from hub.records.statistics import BULK, take_statistics
@@ -22,8 +24,20 @@ HOUSEHOLDS_AT_ONCE = 500
 _Key = tuple[str, UUID, UUID, str, str, str]
 
 
+class AfterFold(Protocol):
+    """What a flow does with the challenges of a batch, in the transaction of its sections."""
+
+    async def __call__(
+        self, connection: asyncpg.Connection, folded: Sequence[Folded], households: Sequence[UUID], now: datetime
+    ) -> None: ...
+
+
 async def refresh_sections(
-    connection: asyncpg.Connection, keys: KeyService, now: datetime, households: Collection[UUID] | None = None
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    now: datetime,
+    households: Collection[UUID] | None = None,
+    then: AfterFold | None = None,
 ) -> int:
     """Fold every stale household and store the sections that changed; returns how many households were folded.
 
@@ -57,21 +71,25 @@ async def refresh_sections(
             if not records:
                 return folded
             with passing(Phase.FOLD):
-                await _refresh(connection, keys, now, [record["household_id"] for record in records])
+                await _refresh(connection, keys, now, [record["household_id"] for record in records], then)
         folded += len(records)
         if folded == HOUSEHOLDS_AT_ONCE == len(records):
             await take_statistics(connection, "section")
 
 
 async def refresh_at_once(
-    connection: asyncpg.Connection, keys: KeyService, now: datetime, households: Collection[UUID]
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    now: datetime,
+    households: Collection[UUID],
+    then: AfterFold | None = None,
 ) -> None:
     """Fold these households in the caller's transaction: what a person decided shows with his decision or not at all.
 
     Not while a pull is under way: its rows are provisional until it has settled.
     """
     await connection.execute("DELETE FROM record.stale_household WHERE household_id = ANY($1)", list(households))
-    await _refresh(connection, keys, now, list(households))
+    await _refresh(connection, keys, now, list(households), then)
 
 
 async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
@@ -87,7 +105,11 @@ async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
 
 
 async def _refresh(
-    connection: asyncpg.Connection, keys: KeyService, now: datetime, household_ids: Sequence[UUID]
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    now: datetime,
+    household_ids: Sequence[UUID],
+    then: AfterFold | None,
 ) -> None:
     day = day_of(now)
     counties = {
@@ -98,6 +120,7 @@ async def _refresh(
     }
     wanted: dict[_Key, Section] = {}
     folds: list[tuple[UUID, Any]] = []
+    challenged: list[Folded] = []
     for seen in await load_seen(connection, keys, household_ids, day):
         record = fold(seen, day, LATEST)
         sections = sections_of(record)
@@ -105,9 +128,14 @@ async def _refresh(
         for s in sections:
             key = (counties[household_id], household_id, s.person_id, s.category.value, s.form.value, s.owner)
             wanted[key] = s
-        folds.append((household_id, next_change(record, sections)))
+        found = challenges_of(record)
+        days = [day for day in (next_change(record, sections), found.changes_on) if day is not None]
+        folds.append((household_id, min(days, default=None)))
+        challenged.append(Folded(counties[household_id], household_id, found))
     await _store(connection, household_ids, wanted, now)
     await _note_folds(connection, household_ids, folds)
+    if then is not None:
+        await then(connection, challenged, household_ids, now)
 
 
 async def _store(

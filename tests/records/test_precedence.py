@@ -1,12 +1,19 @@
 """The rules of precedence as data: read, refused where they are not in order, and fixed once they were in force."""
 
+from pathlib import Path
+
+import asyncpg
 import pytest
 
 from hub.core.errors import SettingsError
 from hub.core.names import Attribute, ChallengeCause
+from hub.flows.load_precedence import load_precedence
 from hub.records.fold import FOLD_VERSION
 from hub.records.precedence import FILE, precedence, read_precedence
+from hub.records.precedence_store import check_precedence
 from hub.records.statements import CARRIED
+from hub.store.database import Database, DbRole
+from hub.store.keys import FileKeys
 
 TEXT = FILE.read_text(encoding="utf-8")
 
@@ -69,3 +76,43 @@ def test_rules_that_are_not_in_order_are_refused(old: str, new: str, says: str) 
     with pytest.raises(SettingsError, match=says) as refused:
         read_precedence(TEXT.replace(old, new, 1))
     assert refused.value.code == "PRECEDENCE"
+
+
+async def test_rules_are_published_once_signed_and_recorded(database: Database, keys: FileKeys, tmp_path: Path) -> None:
+    names = [f"{attribute}@{version}" for attribute, version in precedence().versions]
+    assert await load_precedence(database, keys, tmp_path) == names
+    assert await load_precedence(database, keys, tmp_path) == []
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        assert await owner.fetchval("SELECT count(*) FROM record.precedence_rule") == len(names)
+        recorded = "SELECT (SELECT count(*) FROM audit.pending) + (SELECT count(*) FROM audit.entry)"
+        assert await owner.fetchval(recorded) == 1
+        await check_precedence(owner, keys)
+        for change in ("UPDATE record.precedence_rule SET body = ''", "DELETE FROM record.precedence_rule"):
+            with pytest.raises(asyncpg.PostgresError, match="never changed"):
+                await owner.execute(change)
+    finally:
+        await owner.close()
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE record.precedence_rule SET signature = decode(repeat('00', 64), 'hex') WHERE attribute = 'name'",
+        "UPDATE record.precedence_rule SET body = replace(body, 'rank', 'tier'),"
+        " digest = sha256(convert_to(replace(body, 'rank', 'tier'), 'UTF8')) WHERE attribute = 'name'",
+    ],
+)
+async def test_a_rule_that_means_something_else_is_noticed(
+    database: Database, keys: FileKeys, tmp_path: Path, tampering: str
+) -> None:
+    await load_precedence(database, keys, tmp_path)
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        await owner.execute("ALTER TABLE record.precedence_rule DISABLE TRIGGER ALL")
+        await owner.execute(tampering)
+        with pytest.raises(SettingsError, match="name@1") as refused:
+            await check_precedence(owner, keys)
+        assert refused.value.code == "PRECEDENCE_DIFFERS"
+    finally:
+        await owner.close()
