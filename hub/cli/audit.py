@@ -1,6 +1,7 @@
 """``hub audit``: export the log, verify a copy of it without the database, record what waits (docs/AUDIT.md)."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -13,10 +14,14 @@ from hub.audit.events import Decision, Kind
 from hub.audit.export import ExportReport, export_bundle
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.sequencer import Sequencer
-from hub.audit.verify import verify_bundle
+from hub.audit.verify import read_receipt, verify_bundle
 from hub.cli.session import open_database, read_settings, run, tell
+from hub.cli.steward import acting_auditor
+from hub.core.clock import system_clock
 from hub.core.errors import InputError
 from hub.flows.receipts import guard_file, receipt_desk
+from hub.flows.replay_answer import ReplayQuery, replay_answer
+from hub.schema.replay import run_again
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
@@ -94,6 +99,41 @@ def verify_command(
         print(f"RECEIPT VERIFIED: it proves entry {report.receipt} of this log.")
     if policy is None:
         print("The key was taken from the bundle itself; give --policy to check whose log it is.")
+
+
+@app.command("replay")
+def replay_command(
+    receipt: Annotated[
+        Path,
+        typer.Argument(metavar="RECEIPT", help="The receipt: a .tlog-proof file, or the saved reply that carries it."),
+    ],
+    reason: Annotated[str, typer.Option(help="What the replay is for; it is recorded.")],
+    bundle: Annotated[
+        Path | None, typer.Option("--export", help="An exported log in which the receipt must be found as well.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the access token of an auditor, regulator or data steward.")
+    ] = None,
+) -> None:
+    """Make the `data` of a past answer again, byte for byte, or say why that is not possible or lawful any more."""
+    try:
+        held = read_receipt(receipt)
+        if bundle is not None:
+            verify_bundle(bundle, receipt=receipt)
+    except VerifyError as error:
+        print(f"NOT VERIFIED: {error}")
+        raise typer.Exit(error.exit_code) from None
+
+    async def work() -> bytes:
+        settings = read_settings()
+        database = await open_database(settings)
+        keys = FileKeys(settings.keys_folder)
+        query = ReplayQuery(await acting_auditor(database, keys, settings, token_file), reason)
+        query.check()
+        async with receipt_desk(database, keys, settings.home) as receipts:
+            return await replay_answer(database, keys, receipts, query, held, run_again, system_clock)
+
+    sys.stdout.buffer.write(run(work()) + b"\n")
 
 
 @app.command("sequence")

@@ -18,6 +18,10 @@ from hub.store.keys import KeyService
 SANDBOX_STEWARD = "sandbox-steward"
 """The account that acts while nobody is registered."""
 
+STEWARDS = frozenset({Role.STEWARD})
+AUDITORS = frozenset({Role.AUDITOR, Role.REGULATOR, Role.STEWARD})
+"""Who may have a past answer made again."""
+
 _SANDBOX_PREFIX = "sandbox"
 
 
@@ -27,18 +31,8 @@ async def acting_steward(database: Database, keys: KeyService, settings: Setting
     Raises :class:`RefusedError` if a steward is registered and no good token of a steward is given.
     """
     if token_file is not None:
-        return await _bearer(database, keys, settings, _read_token(token_file))
-    connection = await database.connect(DbRole.INGEST)
-    try:
-        registered = await connection.fetchval(
-            """SELECT count(*) FROM auth.account
-               WHERE role = $1 AND status = 'ACTIVE' AND NOT starts_with(account_id, $2)""",
-            Role.STEWARD.value,
-            _SANDBOX_PREFIX,
-        )
-    finally:
-        await connection.close()
-    if registered:
+        return await _bearer(database, keys, settings, _read_token(token_file), STEWARDS)
+    if await _is_registered(database, STEWARDS):
         raise RefusedError(
             "a data steward is registered, so this command needs his token.",
             remedy="Give the file that holds it with --steward-token-file.",
@@ -48,14 +42,47 @@ async def acting_steward(database: Database, keys: KeyService, settings: Setting
     return SANDBOX_STEWARD
 
 
+async def acting_auditor(database: Database, keys: KeyService, settings: Settings, token_file: Path | None) -> str:
+    """The account id of the auditor, regulator or steward who acts; as for a steward while none of them is registered.
+
+    Raises :class:`RefusedError` if one is registered and no good token is given.
+    """
+    if token_file is not None:
+        return await _bearer(database, keys, settings, _read_token(token_file), AUDITORS)
+    if await _is_registered(database, AUDITORS):
+        raise RefusedError(
+            "an auditor, regulator or data steward is registered, so this command needs his token.",
+            remedy="Give the file that holds it with --token-file.",
+            code="AUDITOR_SIGN_IN",
+        )
+    print(
+        f"hub: nobody who audits is registered; acting as the sandbox steward (`{SANDBOX_STEWARD}`).", file=sys.stderr
+    )
+    return SANDBOX_STEWARD
+
+
 def _read_token(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"the token file {path} cannot be read.", remedy="Check --steward-token-file.") from None
+        raise InputError(f"the token file {path} cannot be read.", remedy="Check the option that names it.") from None
 
 
-async def _bearer(database: Database, keys: KeyService, settings: Settings, token: str) -> str:
+async def _is_registered(database: Database, roles: frozenset[Role]) -> bool:
+    connection = await database.connect(DbRole.INGEST)
+    try:
+        found: bool = await connection.fetchval(
+            """SELECT EXISTS (SELECT FROM auth.account
+               WHERE role = ANY($1) AND status = 'ACTIVE' AND NOT starts_with(account_id, $2))""",
+            [role.value for role in roles],
+            _SANDBOX_PREFIX,
+        )
+    finally:
+        await connection.close()
+    return found
+
+
+async def _bearer(database: Database, keys: KeyService, settings: Settings, token: str, roles: frozenset[Role]) -> str:
     claims = TokenVerifier.of(token_issuer(settings, keys)).verify(token)
     connection = await database.connect(DbRole.APP)
     try:
@@ -64,6 +91,7 @@ async def _bearer(database: Database, keys: KeyService, settings: Settings, toke
         )
     finally:
         await connection.close()
-    if role != Role.STEWARD.value:
-        raise InvalidTokenError("the token is not that of an active data steward.", remedy="Sign in as a steward.")
+    if role not in {each.value for each in roles}:
+        named = " or ".join(sorted(each.value.lower() for each in roles))
+        raise InvalidTokenError(f"the token is not that of an active {named}.", remedy="Sign in as one.")
     return claims.subject

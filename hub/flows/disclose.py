@@ -138,7 +138,7 @@ class Discloser:
                 wire["names"] = [index.hex() for index in self._keys.indexes("name", normalise_name(name))]
             case SubjectByPseudonym(pseudonym):
                 organisation = await self._organisation(request.asker.client_id)
-                person = self._keys.person_of(_namespace(organisation, request.asker.client_id), pseudonym)
+                person = self._keys.person_of(pseudonym_space(organisation, request.asker.client_id), pseudonym)
                 # Text that is no pseudonym at all must look like one that belongs to nobody.
                 wire["person"] = str(person or UUID(bytes=operation_hash(pseudonym)[:16]))
             case SubjectSelf(person_id):
@@ -195,7 +195,7 @@ class Discloser:
     def _disclosure(self, request: DisclosureRequest, ev: UUID, answer: asyncpg.Record) -> Disclosure:
         organisation = answer["organisation_id"]
         self._organisations[request.asker.client_id] = organisation
-        space = _namespace(organisation, request.asker.client_id)
+        space = pseudonym_space(organisation, request.asker.client_id)
         named, others, about = answer["person_id"], answer["other_adults"], answer["section_persons"] or ()
         # Most sections are about one person: each pseudonym is made once.
         people = {person for person in (named, *others, *about) if person not in (None, _HOUSEHOLD)}
@@ -224,7 +224,7 @@ class Discloser:
         )
 
 
-def _namespace(organisation: str, client_id: str) -> str:
+def pseudonym_space(organisation: str, client_id: str) -> str:
     """Whose pseudonyms these are: an organisation's, or those of one account that speaks for itself."""
     return organisation or f"account:{client_id}"
 

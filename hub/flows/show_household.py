@@ -77,11 +77,14 @@ class StewardQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Standpoint:
-    """The day and the instant of recording that the records are read as of, and what the day is today."""
+    """The day and the instant of recording that the records are read as of. ``known``: the last settled instant, at
+    which is judged what may still be shown ``today``.
+    """
 
     day: date
     recorded: datetime
     today: date
+    known: datetime
 
 
 async def show_households(
@@ -125,8 +128,11 @@ async def _show(
     clock: Clock,
 ) -> tuple[list[str], list[UUID]]:
     now = clock()
-    recorded = await settled_at(connection, query.recorded_at) or query.recorded_at or now
-    stand = _Standpoint(query.as_of or day_of(now), recorded, day_of(now))
+    known = await settled_at(connection) or now
+    recorded = known
+    if query.recorded_at is not None:
+        recorded = await settled_at(connection, query.recorded_at) or query.recorded_at
+    stand = _Standpoint(query.as_of or day_of(now), recorded, day_of(now), known)
     found = await _find(connection, keys, numbers, stand)
     records = await _records(connection, keys, {person.household_id for person in found.values()}, stand)
     lines: list[str] = []
@@ -153,7 +159,7 @@ async def _records(
     records = {}
     for seen in await load_seen(connection, keys, household_ids, stand.day, stand.recorded):
         record = fold(seen, stand.day, stand.recorded)
-        records[seen.household.household_id] = await lawful_now(connection, record, stand.today)
+        records[seen.household.household_id] = await lawful_now(connection, keys, record, stand.today, stand.known)
     return records
 
 
@@ -193,6 +199,8 @@ def _entry(keys: KeyService, asked: _Question) -> PendingEntry:
         "query": asked.place,
         "day": asked.stand.day.isoformat(),
         "recordedAt": asked.stand.recorded.isoformat(),
+        "knownAt": asked.stand.known.isoformat(),
+        "today": asked.stand.today.isoformat(),
     }
     return PendingEntry(
         ev=event,

@@ -4,7 +4,7 @@ The day is valid time (what was true on it), the instant recorded time (what the
 reading shows what was lawful to show then and still is: :func:`lawful_now`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from hub.core.clock import years_before
 from hub.core.names import FactStatus
 from hub.records.bodies import ADVERSE_YEARS, ended_on
 from hub.records.fold import Fact, HouseholdRecord
+from hub.records.payloads import open_payload
+from hub.store.keys import KeyService
 
 
 class Dweller(NamedTuple):
@@ -80,11 +82,14 @@ def is_expired(fact: Fact, today: date) -> bool:
     return ended is not None and ended < years_before(today, ADVERSE_YEARS)
 
 
-async def lawful_now(connection: asyncpg.Connection, record: HouseholdRecord, today: date) -> HouseholdRecord:
+async def lawful_now(
+    connection: asyncpg.Connection, keys: KeyService, record: HouseholdRecord, today: date, known: datetime
+) -> HouseholdRecord:
     """The record of an earlier day without what may not be shown any more, or was not yet so on that day.
 
     Adverse items past five years are left out; a value whose furnishing consent was withdrawn since, or that its source
-    has meanwhile suppressed, is held back as it is today (个人信息保护法 art. 47: stored only).
+    has meanwhile suppressed, is held back as it is ``today`` (个人信息保护法 art. 47: stored only). ``known`` is the
+    instant at which consents and sources are asked about that: the last settled one.
     """
     is_past = record.day < today
     kept = [
@@ -93,10 +98,20 @@ async def lawful_now(connection: asyncpg.Connection, record: HouseholdRecord, to
         if not is_expired(fact, today)
         and not (is_past and fact.seen.valid_from is not None and fact.seen.valid_from > record.day)
     ]
-    standing = await _standing_now(connection, kept, today)
+    locked = await _locked_consents(connection, keys, kept, today, known)
+    suppressed = await _suppressed(connection, kept, known)
+
+    def standing(fact: Fact) -> Fact:
+        seen = fact.seen
+        if fact.status is not FactStatus.CURRENT:
+            return fact
+        if seen.consent_id is not None and (seen.source, seen.consent_id) in locked:
+            return replace(fact, status=FactStatus.LOCKED)
+        return replace(fact, status=FactStatus.SUPPRESSED) if (seen.source, seen.source_key) in suppressed else fact
+
     return replace(
         record,
-        facts=tuple(_held_back(fact, standing) for fact in kept),
+        facts=tuple(map(standing, kept)),
         consents=tuple(
             (member_no, consent)
             for member_no, consent in record.consents
@@ -105,28 +120,33 @@ async def lawful_now(connection: asyncpg.Connection, record: HouseholdRecord, to
     )
 
 
-async def _standing_now(
-    connection: asyncpg.Connection, facts: Collection[Fact], today: date
-) -> dict[tuple[str, str], FactStatus]:
-    """Source and key of the facts whose value is held back today, with the status they have."""
-    records = await connection.fetch(
-        """SELECT a.source, a.source_key, CASE WHEN a.consent_id IS NOT NULL
-                   AND (c.consent_id IS NULL OR c.deleted OR coalesce(c.withdrawn_on <= $4, false)) THEN 'LOCKED'
-               ELSE 'SUPPRESSED' END AS status
-           FROM unnest($1::text[], $2::text[], $3::text[]) AS a (source, source_key, consent_id)
-           LEFT JOIN record.furnishing_consent c ON c.source = a.source AND c.consent_id = a.consent_id
-           WHERE (a.consent_id IS NOT NULL
-                  AND (c.consent_id IS NULL OR c.deleted OR coalesce(c.withdrawn_on <= $4, false)))
-              OR EXISTS (SELECT FROM record.observation o WHERE o.source = a.source AND o.source_key = a.source_key
-                           AND o.recorded_to = 'infinity' AND o.suppressed)""",
-        [fact.seen.source for fact in facts],
-        [fact.seen.source_key for fact in facts],
-        [fact.seen.consent_id for fact in facts],
-        today,
+_VERSIONS = """
+SELECT o.source, o.source_key, o.row_id, o.kind, o.suppressed, o.payload
+FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS u (source, source_key)) a
+JOIN ingest.held_row h USING (source, source_key) JOIN record.observation o ON o.row_id = h.row_id
+WHERE NOT o.tombstone AND o.recorded_from <= $3 AND o.recorded_to > $3
+"""
+"""The versions of rows that counted at an instant; the ledger has the keys of all that ever did."""
+
+
+async def _locked_consents(
+    connection: asyncpg.Connection, keys: KeyService, facts: Sequence[Fact], today: date, known: datetime
+) -> set[tuple[str, str]]:
+    """Source and id of the consents under these facts that were withdrawn or taken back."""
+    named = {(f.seen.source, f.seen.consent_id) for f in facts if f.seen.consent_id is not None}
+    found = await connection.fetch(
+        _VERSIONS, [source for source, _ in named], [f"consent|{consent_id}" for _, consent_id in named], known
     )
-    return {(record["source"], record["source_key"]): FactStatus(record["status"]) for record in records}
+    standing = set()
+    for row in found:
+        withdrawn = open_payload(keys, row["payload"], row["row_id"])["value"].get("withdrawn_on")
+        if withdrawn is None or date.fromisoformat(withdrawn) > today:
+            standing.add((row["source"], row["source_key"].removeprefix("consent|")))
+    return named - standing
 
 
-def _held_back(fact: Fact, standing: dict[tuple[str, str], FactStatus]) -> Fact:
-    status = standing.get((fact.seen.source, fact.seen.source_key))
-    return fact if status is None or fact.status is not FactStatus.CURRENT else replace(fact, status=status)
+async def _suppressed(connection: asyncpg.Connection, facts: Sequence[Fact], known: datetime) -> set[tuple[str, str]]:
+    found = await connection.fetch(
+        _VERSIONS + " AND o.suppressed", [f.seen.source for f in facts], [f.seen.source_key for f in facts], known
+    )
+    return {(row["source"], row["source_key"]) for row in found}

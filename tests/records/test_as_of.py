@@ -202,7 +202,7 @@ async def test_what_may_not_be_shown_any_more_is_not_shown_as_of_an_earlier_day(
     async def shown(day: date, today: date) -> dict[str, tuple[str, bool]]:
         record = await record_of(world, "H1", recorded, day)
         assert record is not None
-        told = shown_record(await lawful_now(world.connection, record, today), 1)
+        told = shown_record(await lawful_now(world.connection, world.keys, record, today, world.now), 1)
         return {fact["source_key"][-2:]: (fact["status"], fact["value"] is None) for fact in told["facts"]}
 
     assert await shown(date(2026, 10, 19), date(2026, 10, 20)) == {
