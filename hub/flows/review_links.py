@@ -106,8 +106,9 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
     """
     act.check()
     choice.check()
-    now, event = desk.clock(), uuid7()
+    event = uuid7()
     async with desk.deciding() as connection:
+        now = desk.clock()  # in its turn: whatever was folded before this decision was folded before this instant
         row = await open_review(connection, desk.keys, choice.row_id)
         if row is None:
             raise _unknown()

@@ -47,7 +47,7 @@ async def refresh_sections(
     the record was settled: readings as of an instant stand at the last such one (hub/records/as_of.py).
     """
     day = day_of(now)
-    await connection.execute("INSERT INTO record.settled (at) VALUES ($1) ON CONFLICT DO NOTHING", now)
+    await _note_settled(connection, now)
     await connection.execute(
         """INSERT INTO record.stale_household (household_id)
            SELECT household_id FROM record.household_fold WHERE changes_on <= $1 OR fold_version <> $2
@@ -88,6 +88,7 @@ async def refresh_at_once(
 
     Not while a pull is under way: its rows are provisional until it has settled.
     """
+    await _note_settled(connection, now)
     await connection.execute("DELETE FROM record.stale_household WHERE household_id = ANY($1)", list(households))
     await _refresh(connection, keys, now, list(households), then)
 
@@ -102,6 +103,10 @@ async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
         FOLD_VERSION,
     )
     return number
+
+
+async def _note_settled(connection: asyncpg.Connection, now: datetime) -> None:
+    await connection.execute("INSERT INTO record.settled (at) VALUES ($1) ON CONFLICT DO NOTHING", now)
 
 
 async def _refresh(

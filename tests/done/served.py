@@ -109,6 +109,19 @@ class Served:
             BEGIN INSERT INTO watched.pending SELECT NEW.*; RETURN NULL; END $$;
             CREATE TRIGGER keep AFTER INSERT ON audit.pending FOR EACH ROW EXECUTE FUNCTION watched.keep()"""
         )
+        await self.register()
+        accounts = [(person.account, "RESIDENT", person.person_id, []) for person in PEOPLE]
+        accounts += [(role.lower(), role, None, ["533103001001"] * (role == "COLLECTOR")) for role in STAFF]
+        await self.owner.executemany(
+            "INSERT INTO auth.account (account_id, role, person_id, county_codes, village_codes)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            [(account, role, person, [COUNTY], villages) for account, role, person, villages in accounts],
+        )
+        for household, (county, people) in HOUSEHOLDS.items():
+            await self._settle(household, county, people)
+
+    async def register(self) -> None:
+        """The banks and their systems."""
         await self.owner.executemany(
             "INSERT INTO access.organisation VALUES ($1, $1, $1, 'BANK')",
             [(bank,) for bank in (BANK_A, BANK_B, BANK_C)],
@@ -121,15 +134,6 @@ class Served:
                 for name, (bank, role) in CLIENTS.items()
             ],
         )
-        accounts = [(person.account, "RESIDENT", person.person_id, []) for person in PEOPLE]
-        accounts += [(role.lower(), role, None, ["533103001001"] * (role == "COLLECTOR")) for role in STAFF]
-        await self.owner.executemany(
-            "INSERT INTO auth.account (account_id, role, person_id, county_codes, village_codes)"
-            " VALUES ($1, $2, $3, $4, $5)",
-            [(account, role, person, [COUNTY], villages) for account, role, person, villages in accounts],
-        )
-        for household, (county, people) in HOUSEHOLDS.items():
-            await self._settle(household, county, people)
 
     async def _settle(self, household: UUID, county: str, people: list[Person]) -> None:
         await self.owner.execute(
