@@ -105,8 +105,8 @@ class PastAnswers:
         key = f"t{n}|XY|2025"
         return rows.grade(key, PEOPLE[n].number, PEOPLE[n].name, version=self.version(key), letter=letter)
 
-    def arrears(self, n: int) -> CheckedRow:
-        key, cleared = f"t{n}|QS|1", self.random.choice([None, date(2026, 5, 1)])
+    def arrears(self, n: int, cleared: date | None = None) -> CheckedRow:
+        key, cleared = f"t{n}|QS|1", cleared or self.random.choice([None, date(2026, 5, 1)])
         value = {"arrears_no": "1", "arrears_amount": f"{self.random.randrange(9000)}.00", "notice_date": "2026-01-10"}
         return rows.a_row(
             RowKind.FACT, key, self.version(key), value, category=Category.TAX_ARREARS, id_number=PEOPLE[n].number,
@@ -259,7 +259,7 @@ class PastAnswers:
             "query Q($input: BorrowerProfileInput!, $a: Boolean!, $b: Boolean!) { borrowerProfile(input: $input) {"
             f" ... on BorrowerProfile {{ id: borrowerId {self.selection('BorrowerProfile')} }} {_COINS} }} }}"
         )
-        data = await self._keep(who, query, {"input": asked}, kind)
+        data = await self.keep(who, query, {"input": asked}, kind)
         found: str | None = data["borrowerProfile"].get("id")
         return found
 
@@ -268,10 +268,11 @@ class PastAnswers:
             "query Q($a: Boolean!, $b: Boolean!) { mine: household {"
             f" ... on OwnRecord {{ {self.selection('OwnRecord')} asOf }} {_COINS} }} }}"
         )
-        await self._keep(self.random.choice(PEOPLE).account, query, {}, "own")
+        await self.keep(self.random.choice(PEOPLE).account, query, {}, "own")
 
-    async def _keep(self, who: str, query: str, variables: dict[str, Any], kind: str) -> dict[str, Any]:
-        coins = {"a": self.random.random() < 0.5, "b": self.random.random() < 0.5}
+    async def keep(self, who: str, query: str, variables: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Ask and keep the answer with its receipt."""
+        coins = {"a": self.random.random() < 0.5, "b": self.random.random() < 0.5} if "$a" in query else {}
         reply = await self.served.ask(who, query, variables | coins)
         body = reply.json()
         assert "errors" not in body, reply.text
