@@ -64,6 +64,21 @@ def list_command(
     run(work())
 
 
+@app.command("score")
+def score_command() -> None:
+    """Score every row that waits for a reviewer against the roster. It proposes and never links."""
+    # Here, because the linkage library takes a second to load and the other commands do without.
+    from hub.flows.score_links import score_links
+
+    async def work() -> None:
+        async with _desk() as desk:
+            proposed = await score_links(desk.database, desk.keys, desk.receipts, desk.clock)
+        bands = ", ".join(f"{number} in band {band}" for band, number in proposed.proposals.items()) or "none"
+        print(f"{proposed.rows} rows scored; proposals: {bands}.")
+
+    run(work())
+
+
 @review.command("list")
 def list_reviews_command(
     source: Annotated[str | None, typer.Option(help="Only rows of this source.")] = None,

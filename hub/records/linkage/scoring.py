@@ -1,0 +1,131 @@
+"""Scores rows against people with Splink on DuckDB, in memory, within a bound of memory and threads.
+
+Splink weighs each pair by itself. The weights of one row's candidates are then set against each other and against the
+chance that the person is on no roster: of two namesakes in one village neither is likely, however well he fits.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from splink import DuckDBAPI, Linker
+
+from hub.records.linkage.model import ATTRIBUTES, BANDS, Roster, levels, parameters, prior, settings
+
+THREADS = 2
+MEMORY_LIMIT = "512MB"
+"""What DuckDB may take; beyond it spills into its temporary folder."""
+
+CANDIDATES_MAX = 5
+"""Members proposed for one row."""
+
+WEIGHT_MIN = -6.0
+"""Pairs with a lower match weight (log2 of the odds) are forgotten at once: 1 in 64 at the most for a pair alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A proposal: row and person by their keys, probability, band, and level and weight (bits) per attribute."""
+
+    row: int
+    person: int
+    score: float
+    band: str
+    evidence: tuple[tuple[str, str, float], ...]
+
+
+@contextmanager
+def workspace(memory_limit: str = MEMORY_LIMIT, threads: int = THREADS) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory that keeps within its bounds and reaches nothing outside."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": memory_limit, "threads": threads, "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+        },
+    )  # fmt: skip
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def count_roster(connection: duckdb.DuckDBPyConnection, people: pa.Table) -> Roster:
+    """The share of people who live in the same village, township and county as another one."""
+    connection.register("people_counted", people)
+    shares = [
+        connection.sql(
+            f"SELECT coalesce(sum(n * n) / greatest(sum(n) * sum(n), 1), 0)::DOUBLE"
+            f" FROM (SELECT count(*)::DOUBLE AS n FROM people_counted GROUP BY {column})"
+        ).fetchall()[0][0]
+        for column in ("village", "township", "county")
+    ]
+    connection.unregister("people_counted")
+    return Roster(people.num_rows, *shares)
+
+
+def predict(connection: duckdb.DuckDBPyConnection, people: pa.Table, rows: pa.Table, roster: Roster) -> str:
+    """Bare Splink over the two tables; returns the name of the table of weighed pairs."""
+    api = DuckDBAPI(connection)
+    tables = [
+        api.register(people, dataset_display_name="a_people"), api.register(rows, dataset_display_name="b_rows"),
+    ]  # fmt: skip
+    linker = Linker(tables, settings(roster), log_level=None, validate_settings=False)
+    name: str = linker.inference.predict(threshold_match_weight=WEIGHT_MIN, warning_mode="never").physical_name
+    return name
+
+
+def score(
+    people: pa.Table, rows: pa.Table, roster: Roster | None = None, *, memory_limit: str = MEMORY_LIMIT
+) -> list[Scored]:
+    """The proposals for these rows, by row and from the likeliest on.
+
+    ``roster`` is counted on ``people`` unless they are only a part of it.
+    """
+    if not people.num_rows or not rows.num_rows:
+        return []
+    with workspace(memory_limit) as connection:
+        known = roster or count_roster(connection, people)
+        pairs = predict(connection, people, rows, known)
+        return [_scored(record) for record in connection.sql(_weighed(pairs, known)).fetchall()]
+
+
+def _weighed(pairs: str, roster: Roster) -> str:
+    """Each candidate's share in all explanations of its row, the absence from the roster among them."""
+    on_roster = parameters()["on_roster"]
+    chance = prior(roster)
+    odds = chance / (1 - chance)
+    shown = ", ".join(f"gamma_{name}, {_bits(name)}" for name in ATTRIBUTES)
+    limits = parameters()["bands"]
+    return f"""
+        WITH weighed AS (
+            SELECT *, pow(2, least(match_weight, 200)) / {odds!r} * {on_roster / roster.people!r} AS likely FROM {pairs}
+        ), shared AS (
+            SELECT *, likely / (sum(likely) OVER (PARTITION BY unique_id_r) + {1 - on_roster!r}) AS score FROM weighed
+        )
+        SELECT unique_id_r, unique_id_l, score, {shown} FROM shared
+        WHERE score >= {limits["D"]!r}
+        QUALIFY row_number() OVER (PARTITION BY unique_id_r ORDER BY score DESC, unique_id_l) <= {CANDIDATES_MAX}
+        ORDER BY unique_id_r, score DESC, unique_id_l"""
+
+
+def _bits(attribute: str) -> str:
+    return "mw_name + mw_tf_adj_name" if attribute == "name" else f"mw_{attribute}"
+
+
+def _scored(record: tuple[Any, ...]) -> Scored:
+    row, person, likely, *rest = record
+    evidence = []
+    for attribute, gamma, bits in zip(ATTRIBUTES, rest[::2], rest[1::2], strict=True):
+        named = levels(attribute)
+        evidence.append((attribute, "NOTHING_SAID" if gamma < 0 else named[len(named) - 1 - gamma], round(bits, 2)))
+    return Scored(row, person, likely, band_of(likely), tuple(evidence))
+
+
+def band_of(score: float) -> str:
+    """The band of a score: the first whose limit it reaches."""
+    limits = parameters()["bands"]
+    return next((band for band in BANDS if score >= limits[band]), BANDS[-1])
