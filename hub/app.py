@@ -30,6 +30,7 @@ from hub.flows.disclose import Discloser
 from hub.flows.load_precedence import load_precedence
 from hub.flows.load_rules import load_rules
 from hub.flows.receipts import guard_file
+from hub.flows.steward_desk import StewardDesk
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
 from hub.records.precedence_store import check_precedence
@@ -116,6 +117,7 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
             ports=Ports(
                 disclosing=discloser,
                 consents=ConsentDesk(pool, keys, receipts, clock),
+                stewards=StewardDesk(database, keys, receipts, clock),
                 auditor=auditor,
                 keys=store,
                 selections=Selections(build_schema().graphql),

@@ -32,7 +32,7 @@ from hub.records.link_review import (
     list_reviews,
     open_review,
 )
-from hub.records.sections import refresh_at_once
+from hub.records.sections import is_settled, refresh_at_once
 from hub.records.settle import release_rows
 
 _SHOWN = [[category.value, Form.VALUE.value] for category in (Category.IDENTITY, Category.ROSTER, Category.CONTACT)]
@@ -102,12 +102,19 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
     """Make a decision; the same one made again by the same steward is answered as the first time.
 
     Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current), REVIEW_DECIDED (somebody was faster),
-    ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member).
+    ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member),
+    PULL_UNSETTLED (the last pull was broken off).
     """
     act.check()
     choice.check()
     event = uuid7()
     async with desk.deciding() as connection:
+        if not await is_settled(connection):
+            raise RefusedError(
+                "the last pull was broken off and its rows are not settled; nothing was decided.",
+                remedy="Run the pull again first.",
+                code="PULL_UNSETTLED",
+            )
         now = desk.clock()  # in its turn: whatever was folded before this decision was folded before this instant
         row = await open_review(connection, desk.keys, choice.row_id)
         if row is None:

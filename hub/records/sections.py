@@ -86,7 +86,7 @@ async def refresh_at_once(
 ) -> None:
     """Fold these households in the caller's transaction: what a person decided shows with his decision or not at all.
 
-    Not while a pull is under way: its rows are provisional until it has settled.
+    Only over a settled record (:func:`is_settled`) and while no pull is under way: its rows are provisional.
     """
     await _note_settled(connection, now)
     await connection.execute("DELETE FROM record.stale_household WHERE household_id = ANY($1)", list(households))
@@ -107,6 +107,15 @@ async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
 
 async def _note_settled(connection: asyncpg.Connection, now: datetime) -> None:
     await connection.execute("INSERT INTO record.settled (at) VALUES ($1) ON CONFLICT DO NOTHING", now)
+
+
+async def is_settled(connection: asyncpg.Connection) -> bool:
+    """Whether the last pull came to its end; one that was broken off leaves provisional rows for the next to settle."""
+    settled: bool = await connection.fetchval(
+        """SELECT coalesce((SELECT max(started_at) FROM ingest.run) <= (SELECT max(at) FROM record.settled),
+                           NOT EXISTS (SELECT FROM ingest.run))"""
+    )
+    return settled
 
 
 async def _refresh(

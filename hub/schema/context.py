@@ -10,6 +10,7 @@ import strawberry
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
 from hub.flows.consent_change import ConsentDesk
+from hub.flows.steward_desk import StewardDesk
 from hub.schema.messages import Language
 from hub.schema.ports import Disclosing, Keys, Receipt
 from hub.schema.selection import Operation, Selections
@@ -40,6 +41,7 @@ class Ports:
 
     disclosing: Disclosing
     consents: ConsentDesk
+    stewards: StewardDesk
     auditor: asyncpg.Pool
     keys: Keys
     selections: Selections

@@ -8,12 +8,14 @@ from hub.schema.consent import (
     resolve_request_consent,
     resolve_withdraw_consent,
 )
+from hub.schema.links import resolve_decide_link
 from hub.schema.types.consent import (
     GrantConsentResult,
     RefuseConsentResult,
     RequestConsentResult,
     WithdrawConsentResult,
 )
+from hub.schema.types.links import DecideLinkResult
 
 
 @strawberry.type(description="操作。 Writes; an operation has one of them.")
@@ -32,4 +34,8 @@ class Mutation:
     withdraw_consent: WithdrawConsentResult = strawberry.field(
         resolver=resolve_withdraw_consent,
         description="本人撤回同意，下一次查询即生效。 Take a consent back; it takes effect on the very next query.",
+    )
+    decide_link: DecideLinkResult = strawberry.field(
+        resolver=resolve_decide_link,
+        description="认定一行所指何人，供数据管理员。 Decide whom a row means, for stewards; it shows at once.",
     )

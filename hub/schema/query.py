@@ -8,8 +8,10 @@ import strawberry
 from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
 from hub.schema.consent import resolve_consent_request, resolve_consents
+from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
+from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 
 
@@ -38,4 +40,12 @@ class Query:
     audit_events: AuditEventsResult = strawberry.field(
         resolver=resolve_audit_events,
         description="审计日志，供监管人员。 The audit log, for regulators and auditors; `first` is 1 to 100.",
+    )
+    link_reviews: LinkReviewsResult = strawberry.field(
+        resolver=resolve_link_reviews,
+        description="关联复核队列，供数据管理员。 Rows that wait for a reviewer; `first` is 1 to 100.",
+    )
+    link_review: LinkReviewResult = strawberry.field(
+        resolver=resolve_link_review,
+        description="一行与候选人并列，供数据管理员，须写明事由。 One such row beside the members who may be meant.",
     )

@@ -178,6 +178,19 @@ async def test_nothing_is_decided_while_a_pull_is_under_way(world: World, desk: 
     assert await list_open_reviews(desk, ReviewFilter(), 10) == []
 
 
+async def test_nothing_is_decided_before_a_broken_pull_is_settled(world: World, desk: StewardDesk) -> None:
+    await world.pull(civil=ROSTER, clinic=[bill("K|1", "思月")])
+    row_id = await review_of(desk)
+    world.now += timedelta(minutes=5)
+    await world.connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", uuid4(), world.now)
+    before = await state(world)
+    with pytest.raises(RefusedError, match="broken off"):
+        await decide_link(desk, ACT, LinkChoice(row_id, LinkVerdict.NONE, 0))
+    assert await state(world) == before
+    await world.pull()
+    await decide_link(desk, ACT, LinkChoice(row_id, LinkVerdict.NONE, 0))
+
+
 async def test_a_row_that_waits_in_quarantine_is_released_by_linking_it(world: World, desk: StewardDesk) -> None:
     await world.pull(civil=ROSTER, clinic=[bill("K|1", "四月")])
     assert await world.quarantine() == {"K|1": 22}
