@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 
@@ -48,6 +49,9 @@ KEY_PART_LENGTH_MAX = 64
 DAYS_REMEMBERED = 16384
 """Dates are written in few ways over and over: so many readings are remembered."""
 
+NUMBERS_REMEMBERED = 4096
+"""So many ID numbers lately checked are remembered."""
+
 UNNAMED_FIELD = "#undocumented"
 """Stands for an undocumented field whose very name might carry personal data (long, or with many digits)."""
 
@@ -71,13 +75,11 @@ def clean_value(value: Any) -> Any:
     that are not small integers become ``{"number": "<as written>"}``, so that they stay distinct from text. Objects
     and arrays in the place of a value become ``{"structure": "<kind>"}``: their inside was not documented.
     """
-    if value.__class__ is str:
-        return _clean_text(value)
     match value:
         case None | bool():
             return value
         case str():
-            return _clean_text(value)
+            return normalise_text(value if value.isascii() and "\0" not in value else _LOST.sub("�", value))
         case int() if abs(value) < INTEGER_MAX:
             return value
         case int() | float() | Decimal():
@@ -86,13 +88,6 @@ def clean_value(value: Any) -> Any:
             return {"structure": "object"}
         case _:
             return {"structure": "array"}
-
-
-def _clean_text(value: str) -> str | None:
-    if value.isascii() and "\0" not in value:
-        text = value.strip()  # of ASCII the normal form is the text itself
-        return None if text in NULL_WORDS else text
-    return normalise_text(_LOST.sub("�", value))
 
 
 def split_fields(
@@ -105,13 +100,16 @@ def split_fields(
     kept: dict[str, Any] = {}
     dropped: list[str] = []
     for name, value in row.items():
-        if name in documented and name not in forbidden:
-            if value is not None:
-                cleaned = clean_value(value)
-                if cleaned is not None:
-                    kept[name] = cleaned
-        else:
+        if name not in documented or name in forbidden:
             dropped.append(name if name in forbidden or _PRINTABLE_NAME.fullmatch(name) else UNNAMED_FIELD)
+        elif value.__class__ is str and value.isprintable():  # what clean_value does for ordinary text
+            text = (value if value.isascii() else normalize("NFKC", value)).strip()
+            if text not in NULL_WORDS:
+                kept[name] = text
+        elif value is not None:
+            cleaned = clean_value(value)
+            if cleaned is not None:
+                kept[name] = cleaned
     return kept, tuple(sorted(set(dropped))) if dropped else ()
 
 
@@ -146,11 +144,24 @@ def parse_compact_day(text: str) -> date | None:
     return _real_day(f"{text[:4]}-{text[4:6]}-{text[6:]}") if _COMPACT_DAY.fullmatch(text) else None
 
 
+@lru_cache(DAYS_REMEMBERED)
+def iso_day(day: date | None) -> str | None:
+    """A day as ISO text, ``None`` for none."""
+    return None if day is None else day.isoformat()
+
+
 def _real_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
         return None
+
+
+@lru_cache(NUMBERS_REMEMBERED)
+def _number_and_fault(value: str, today: date) -> tuple[str | None, str | QuarantineReason | None]:
+    """An ID number as cleaned, and what its check makes of it; a person's rows often follow one another."""
+    cleaned = clean_id_number(value)
+    return cleaned, None if cleaned is None else check_id_number(cleaned, today)
 
 
 def parse_yuan(text: str, shape: re.Pattern[str] = EXACT_YUAN) -> Decimal | None:
@@ -238,13 +249,12 @@ class RowCheck:
         value = self.fields.get(name)
         if isinstance(value, dict):
             value = value.get("number", "?")  # a spreadsheet's number is judged by how it is written
-        cleaned = None if value is None else clean_id_number(str(value))
+        cleaned, result = (None, None) if value is None else _number_and_fault(str(value), self.today)
         if cleaned is None:
             self.fields.pop(name, None)
             if mandatory:
                 self.add(QuarantineReason.ID_MISSING)
             return None
-        result = check_id_number(cleaned, self.today)
         if isinstance(result, QuarantineReason):
             self.fields[name] = cleaned
             self.add(result)
@@ -288,7 +298,8 @@ class RowCheck:
         if parsed is None or parsed < FIRST_DAY:
             self.add(QuarantineReason.BAD_DATE)
             return None
-        self.fields[name] = parsed.isoformat()
+        if parse is not parse_day:
+            self.fields[name] = iso_day(parsed)
         if latest is not None and parsed > latest:
             self.add(late)
         return parsed
@@ -316,10 +327,10 @@ class RowCheck:
         """A mandatory amount in yuan; ``BAD_AMOUNT`` if missing, in another shape, negative or above ``maximum``."""
         value = self.fields.get(name)
         amount = parse_yuan(value, shape) if isinstance(value, str) else None
-        if amount is None:
+        if amount is None or not isinstance(value, str):
             self.add(QuarantineReason.BAD_AMOUNT)
             return None
-        self.fields[name] = yuan_text(amount)
+        self.fields[name] = str(amount) if value[-3:-2] == "." else yuan_text(amount)
         if maximum is not None and amount > maximum:
             self.add(QuarantineReason.BAD_AMOUNT)
             return None

@@ -7,7 +7,7 @@ NULL_WORDS = frozenset({"", "无", "-", "--", "/", "不详", "NULL"})
 """Words that mean "no value" in text, ID, date and phone fields."""
 
 _WHITE = re.compile(r"\s+")
-_LOST = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
+_PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 _ONE_BYTE = re.compile("[\x80-\xb6\xb8-\xff]")
 _DOTS = str.maketrans(dict.fromkeys("•‧・∙.", "·"))
 
@@ -32,7 +32,8 @@ def remove_white_space(value: str) -> str:
 
 def has_lost_characters(value: str) -> bool:
     """Whether the text contains U+FFFD or private-use characters: what was written cannot be known any more."""
-    return _LOST.search(value) is not None
+    # Private use is not printable, so the search is seldom needed.
+    return "\ufffd" in value or (not value.isprintable() and _PRIVATE.search(value) is not None)
 
 
 def _is_chinese(character: str) -> bool:
@@ -45,7 +46,7 @@ def repair_mojibake(value: str) -> str | None:
     All characters must lie in U+0080-U+00FF and their bytes decode as GB 18030 to Chinese characters only
     (social security interface, section 3).
     """
-    if not value or not all("\x80" <= c <= "\xff" for c in value):
+    if not value or max(value) > "\xff" or min(value) < "\x80":
         return None
     try:
         repaired = value.encode("latin-1").decode("gb18030")
@@ -56,4 +57,4 @@ def repair_mojibake(value: str) -> str | None:
 
 def is_mojibake(value: str) -> bool:
     """Whether the text holds characters U+0080-U+00FF, which no name in this prefecture has but ``·`` (U+00B7)."""
-    return _ONE_BYTE.search(value) is not None
+    return not value.isascii() and min(value) <= "\xff" and _ONE_BYTE.search(value) is not None

@@ -198,23 +198,26 @@ async def booked_consents(
 
 async def store_consents(connection: asyncpg.Connection, source: str, consents: dict[str, BookedConsent]) -> None:
     """Store the consents that rows of this step changed."""
-    changed = [(name, consent) for name, consent in consents.items() if consent.changed_by is not None]
+    changed = [(name, c) for name, c in consents.items() if c.changed_by is not None]
     if not changed:
         return
-    await connection.executemany(
+    booked = [
+        (name, c.changed_by, c.rank, c.deleted, next(iter(c.subject_indexes), None), c.granted_on, c.expires_on,
+         c.withdrawn_on)
+        for name, c in changed
+    ]  # fmt: skip
+    await connection.execute(
         """INSERT INTO record.furnishing_consent
                (source, consent_id, row_id, version_rank, deleted, subject_index, granted_on, expires_on, withdrawn_on)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           SELECT $1, booked.* FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bytea[],
+                                           $7::date[], $8::date[], $9::date[]) AS booked
            ON CONFLICT (source, consent_id) DO UPDATE SET
                row_id = EXCLUDED.row_id, version_rank = EXCLUDED.version_rank, deleted = EXCLUDED.deleted,
                subject_index = EXCLUDED.subject_index, granted_on = EXCLUDED.granted_on,
                expires_on = EXCLUDED.expires_on, withdrawn_on = EXCLUDED.withdrawn_on""",
-        [
-            (source, name, c.changed_by, c.rank, c.deleted, next(iter(c.subject_indexes), None), c.granted_on,
-             c.expires_on, c.withdrawn_on)
-            for name, c in changed
-        ],
-    )  # fmt: skip
+        source,
+        *zip(*booked, strict=True),
+    )
 
 
 async def _note_file(connection: asyncpg.Connection, source: SourceInRun, file: FileRead) -> None:

@@ -30,9 +30,9 @@ WITH judged AS (
 )
 SELECT j.row_id FROM judged j
 WHERE NOT EXISTS (
-    SELECT FROM record.observation h
+    SELECT FROM ingest.held_row h
     WHERE h.source = j.source AND h.source_key = 'household|' || j.household_no
-      AND h.recorded_to = 'infinity' AND NOT h.tombstone)
+      AND h.is_current AND NOT h.tombstone)
 """
 
 _EVENTS = """
@@ -46,9 +46,8 @@ WHERE h.reason = 21 AND h.reason IN (21, 22) AND h.state = 'QUARANTINED' AND o.k
 """
 
 _HELD = """
-SELECT o.source, o.source_key FROM record.observation o
-WHERE o.source = ANY($1) AND o.source_key = ANY($2) AND NOT o.tombstone AND o.recorded_to = 'infinity'
-  AND o.row_id <> ALL($3)
+SELECT h.source, h.source_key FROM ingest.held_row h
+WHERE h.source = ANY($1) AND h.source_key = ANY($2) AND h.is_current AND NOT h.tombstone AND h.row_id <> ALL($3)
 UNION
 SELECT o.source, o.source_key FROM ingest.held_row h JOIN record.observation o USING (row_id)
 WHERE h.reason = 21 AND h.reason IN (21, 22) AND h.state = 'QUARANTINED' AND h.source_key = ANY($2)

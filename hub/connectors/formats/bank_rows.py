@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from hub.connectors.check import TOMBSTONE_CONTENT, RowCheck, split_fields, unreadable_row, yuan_text
+from hub.connectors.check import TOMBSTONE_CONTENT, RowCheck, iso_day, split_fields, unreadable_row, yuan_text
 from hub.core.clock import midnight
 from hub.core.identifiers import check_id_number, clean_id_number
 from hub.core.names import Category, QuarantineReason
@@ -125,7 +125,7 @@ def bank_row(line: str, number: int, file: BankFile) -> CheckedRow:
     parts = [check.key_part(name) for name in KEY_FIELDS.get(kind or "", ())]
     if kind is None or None in parts:
         return unreadable_row(key=place, origin=origin, content=check.content, wire=_wire(check))
-    source_key = "|".join([kind.lower(), *(part for part in parts if part is not None)]) if parts else place
+    source_key = "|".join([kind.lower(), *filter(None, parts)]) if parts else place
     terms = _Terms(tombstone=bool(parts) and version is not None and check.fields.get("op") == "D")
     if not terms.tombstone:
         if version is None:
@@ -180,7 +180,7 @@ def _consent(check: RowCheck, terms: _Terms) -> None:
     expires = check.day("expires_on", mandatory=True)
     withdrawn = check.day("withdrawn_on", latest=check.today)
     check.in_order(granted, expires)
-    terms.value = {"granted_on": _iso(granted), "expires_on": _iso(expires), "withdrawn_on": _iso(withdrawn)}
+    terms.value = {"granted_on": iso_day(granted), "expires_on": iso_day(expires), "withdrawn_on": iso_day(withdrawn)}
 
 
 def _line(check: RowCheck, terms: _Terms) -> None:
@@ -237,13 +237,13 @@ def _loan(check: RowCheck, file: BankFile, terms: _Terms) -> None:
         "balance": _hundredths(balance),
         "overdue_amount": _hundredths(overdue),
         "overdue_days": overdue_days,
-        "maturity_date": _iso(maturity),
+        "maturity_date": iso_day(maturity),
         "rate_nominal": _hundredths(rate),
         "five_class": five_class,
         "repay_status_24m": repayment,
-        "writeoff_date": _iso(written_off),
-        "adverse_ended_on": _iso(ended),
-        "notice_date": _iso(notice),
+        "writeoff_date": iso_day(written_off),
+        "adverse_ended_on": iso_day(ended),
+        "notice_date": iso_day(notice),
         "consent_id": check.key_part("consent_id"),
     }
 
@@ -266,10 +266,6 @@ def _line_amount(check: RowCheck) -> str | None:
 def _hundredths(number: int | None) -> str | None:
     """Fen as yuan, or basis points as percent: a hundredth, with two decimals."""
     return None if number is None else f"{number // 100}.{number % 100:02d}"
-
-
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
 
 
 def _guarantors(check: RowCheck, listed: Any) -> tuple[tuple[Guarantor, ...], set[str]]:

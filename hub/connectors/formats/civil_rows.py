@@ -22,7 +22,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -32,6 +33,7 @@ from hub.connectors.check import (
     RowCheck,
     UnreadableKeys,
     content_bytes,
+    iso_day,
     unreadable_row,
     yuan_text,
 )
@@ -112,8 +114,12 @@ EVENT_MEMBER_FIELDS = frozenset({"cybh", "yhzgx", "ysfzjhm", "xsfzjhm"})
 
 def local_name(element: etree._Element) -> str:
     """The name of an element without its namespace."""
-    tag: str = element.tag
-    return tag[tag.rfind("}") + 1 :]
+    return _local(element.tag)
+
+
+@lru_cache(1024)
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
 
 
 def civil_row(
@@ -121,7 +127,7 @@ def civil_row(
 ) -> CheckedRow:
     """The checked row of one row element. ``today`` is the day of receipt in Asia/Shanghai."""
     is_event = feed.kind is RowKind.EVENT
-    repeated = [child for child in element if is_event and local_name(child) == _EVENT_MEMBER]
+    repeated = [child for child in element if local_name(child) == _EVENT_MEMBER] if is_event else ()
     check = _open(element, feed.fields, skip=repeated, today=today)
     people = [
         person for person in (_open(e, EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
@@ -155,7 +161,7 @@ def civil_row(
         return row
     check.code(feed.revoked, _NOT_REVOKED, mandatory=False)
     changed = _instant(check, feed.changed)
-    row.tombstone, row.source_time = False, changed
+    row.tombstone, row.source_time = False, changed and changed.at
     match feed.kind:
         case RowKind.HOUSEHOLD:
             _household(row, check, key, changed)
@@ -171,10 +177,18 @@ def civil_row(
     return row
 
 
+class _Instant(NamedTuple):
+    """A time of change: the instant, how the hub writes it, its day in Asia/Shanghai."""
+
+    at: datetime
+    text: str
+    day: date
+
+
 # -- the four kinds ------------------------------------------------------------------------------------------------
 
 
-def _household(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> None:
+def _household(row: CheckedRow, check: RowCheck, key: str, changed: _Instant | None) -> None:
     row.value = {
         "household_no": key,
         "village_code": _village(check, "xzqhdm", mandatory=True),
@@ -183,13 +197,13 @@ def _household(row: CheckedRow, check: RowCheck, key: str, changed: datetime | N
         "group_no": check.text("zh"),
         "phone": check.text("lxdh"),
         "status": _STATUS.get(check.code("hzt", _STATUS) or ""),
-        "changed_at": _iso_instant(changed),
+        "changed_at": changed and changed.text,
     }
     row.wire, row.household_no = check.wire, key
 
 
-def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None) -> None:
-    latest = None if changed is None else day_of(changed)
+def _member(row: CheckedRow, check: RowCheck, key: str, changed: _Instant | None) -> None:
+    latest = changed and changed.day
     household = _mandatory_text(check, "hubh")
     name = check.name("xm")
     if name is None:
@@ -209,20 +223,20 @@ def _member(row: CheckedRow, check: RowCheck, key: str, changed: datetime | None
         "household_no": household,
         "name": name,
         "id_number": id_number,
-        "birth_date": _iso_day(born),
+        "birth_date": iso_day(born),
         "relation": check.code("yhzgx", RELATIONS),
-        "joined_on": _iso_day(joined),
-        "left_on": _iso_day(left),
-        "died_on": _iso_day(died),
-        "changed_at": _iso_instant(changed),
+        "joined_on": iso_day(joined),
+        "left_on": iso_day(left),
+        "died_on": iso_day(died),
+        "changed_at": changed and changed.text,
     }
     row.wire, row.household_no, row.name, row.id_number = check.wire, household, name, id_number
 
 
-def _relief(row: CheckedRow, check: RowCheck, changed: datetime | None) -> None:
+def _relief(row: CheckedRow, check: RowCheck, changed: _Instant | None) -> None:
     household = _mandatory_text(check, "hubh")
     relief_type = check.code("jzlx", _RELIEF_CODES)
-    starts = check.day("ksrq", mandatory=True, latest=None if changed is None else day_of(changed))
+    starts = check.day("ksrq", mandatory=True, latest=changed and changed.day)
     ends = check.day("jsrq")
     check.in_order(starts, ends)
     amount = check.yuan("yjzje", shape=YUAN, maximum=MAX_MONTHLY_RELIEF)
@@ -243,8 +257,8 @@ def _relief(row: CheckedRow, check: RowCheck, changed: datetime | None) -> None:
     row.wire, row.household_no, row.valid_from, row.valid_to = check.wire, household, starts, ends
 
 
-def _event(row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: str, registered: datetime | None) -> None:
-    latest = None if registered is None else day_of(registered)
+def _event(row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: str, registered: _Instant | None) -> None:
+    latest = registered and registered.day
     event_type = check.code("sjlx", _EVENT_TYPES)
     is_regrouping, is_move = event_type in {"01", "02"}, event_type == "03"
     is_correction, concerns_one = event_type == "05", event_type in {"04", "05"}
@@ -252,8 +266,8 @@ def _event(row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: st
     row.value = {
         "event_no": key,
         "event_type": event_type,
-        "effective_on": _iso_day(effective),
-        "registered_at": _iso_instant(registered),
+        "effective_on": iso_day(effective),
+        "registered_at": registered and registered.text,
         "from_household": _mandatory_text(check, "yhubh") if is_regrouping or is_move else check.text("yhubh"),
         "to_household": _mandatory_text(check, "xhubh") if is_regrouping else check.text("xhubh"),
         "to_village_code": _village(check, "xxzqhdm", mandatory=is_move),
@@ -359,19 +373,18 @@ def parse_instant(text: str) -> datetime | None:
         return None
 
 
-def _instant(check: RowCheck, field: str) -> datetime | None:
+@lru_cache(4096)
+def _read_instant(text: str) -> _Instant | None:
+    """Rows of one refresh carry the same few times."""
+    instant = parse_instant(text)
+    return None if instant is None else _Instant(instant, iso(instant), day_of(instant))
+
+
+def _instant(check: RowCheck, field: str) -> _Instant | None:
     text = check.text(field)
-    instant = None if text is None else parse_instant(text)
+    instant = None if text is None else _read_instant(text)
     if instant is None:
         check.add(QuarantineReason.BAD_DATE)
         return None
-    check.fields[field] = iso(instant)
+    check.fields[field] = instant.text
     return instant
-
-
-def _iso_day(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
-
-
-def _iso_instant(instant: datetime | None) -> str | None:
-    return None if instant is None else iso(instant)

@@ -9,7 +9,7 @@ here only as the :class:`~hub.core.rows.PlaceHint` of a row without ID number.
 from datetime import date
 from decimal import Decimal
 
-from hub.connectors.check import GROUPED_YUAN, RowCheck, parse_loose_day, unreadable_row, yuan_text
+from hub.connectors.check import GROUPED_YUAN, RowCheck, iso_day, parse_loose_day, unreadable_row
 from hub.connectors.formats.clinic_files import COLUMNS, ListName, Record
 from hub.core.clock import midnight
 from hub.core.names import Category, QuarantineReason
@@ -80,15 +80,15 @@ def _arrears(check: RowCheck, key: str, origin: str, name: ListName, raw_debtor:
         reasons=check.reasons,
         category=Category.CLINIC_ARREARS,
         value={
-            "amount_due": _yuan(due),
-            "amount_paid": _yuan(paid),
-            "arrears_balance": _yuan(balance),
-            "bill_date": _iso(billed),
-            "due_date": _iso(repay_by),
-            "repay_plan_until": _iso(plan_until),
+            "amount_due": None if due is None else check.fields["应付金额"],
+            "amount_paid": None if paid is None else check.fields["已付金额"],
+            "arrears_balance": None if balance is None else check.fields["欠费余额"],
+            "bill_date": iso_day(billed),
+            "due_date": iso_day(repay_by),
+            "repay_plan_until": iso_day(plan_until),
             "malicious_decision_no": decision,
-            "notice_date": _iso(noticed),
-            "settled_date": _iso(settled),
+            "notice_date": iso_day(noticed),
+            "settled_date": iso_day(settled),
         },
         id_number=id_number,
         name=debtor,
@@ -110,11 +110,3 @@ def _amounts(check: RowCheck) -> tuple[Decimal | None, Decimal | None, Decimal |
     if due is not None and paid is not None and balance is not None and due != paid + balance:
         check.add(QuarantineReason.AMOUNT_INCONSISTENT)
     return due, paid, balance
-
-
-def _yuan(amount: Decimal | None) -> str | None:
-    return None if amount is None else yuan_text(amount)
-
-
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()

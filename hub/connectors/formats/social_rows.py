@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from hub.connectors.check import TOMBSTONE_CONTENT, RowCheck, UnreadableKeys, parse_compact_day, unreadable_row
@@ -36,6 +37,7 @@ INSURANCE_TYPES = frozenset({"110", "170", "210", "310", "390", "410"})
 STATUSES = {"1": "ACTIVE", "2": "PAUSED", "3": "ENDED"}
 
 _DOCUMENTED = frozenset(COLUMNS)
+_CHECKED = tuple(column for column in COLUMNS if column != "aae036")
 _NONE: frozenset[str] = frozenset()
 _MONTH = re.compile(r"(19[0-9]{2}|[2-9][0-9]{3})(0[1-9]|1[0-2])")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the view's times have no zone
@@ -52,10 +54,11 @@ class SocialRows:
         """The checked row of one database row, by column name."""
         changed: datetime = row["aae036"]
         name, repaired, lost = _name_as_read(row["aac003"])
-        fields = {column: _plain(row[column]) for column in COLUMNS if column != "aae036"} | {"aac003": name}
+        fields = {column: _plain(row[column]) for column in _CHECKED}
+        fields["aac003"] = name
         check = RowCheck(fields, documented=_DOCUMENTED, forbidden=_NONE, today=self._today)
         number, insurance = check.key_part("aac001"), check.key_part("aae140")
-        source_time = changed.replace(tzinfo=SHANGHAI)
+        source_time, version, rank = _version(changed)
         if number is None or insurance is None:
             named = (source_time.isoformat(), number, insurance)
             key = self._unreadable.key(named, check.content)
@@ -67,8 +70,8 @@ class SocialRows:
         return CheckedRow(
             kind=RowKind.FACT,
             source_key=f"{number}|{insurance}",
-            version=iso(source_time),
-            version_rank=version_rank(changed),
+            version=version,
+            version_rank=rank,
             origin=origin,
             content=TOMBSTONE_CONTENT if tombstone else check.content,
             wire={} if tombstone else check.wire,
@@ -79,6 +82,13 @@ class SocialRows:
             repaired=("aac003",) if repaired and not tombstone else (),
             **judged,
         )
+
+
+@lru_cache(4096)
+def _version(changed: datetime) -> tuple[datetime, str, int]:
+    """The instant of a time of change, the version and its rank; thousands of rows are written at the same second."""
+    source_time = changed.replace(tzinfo=SHANGHAI)
+    return source_time, iso(source_time), version_rank(changed)
 
 
 def version_rank(changed: datetime) -> int:
@@ -133,6 +143,11 @@ def _name_as_read(name: Any) -> tuple[Any, bool, bool]:
 
 def _plain(value: Any) -> Any:
     """A numeric column as an integer, if it is one."""
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+    if (
+        value.__class__ is not str
+        and isinstance(value, Decimal)
+        and value.is_finite()
+        and value == value.to_integral_value()
+    ):
         return int(value)
     return value
