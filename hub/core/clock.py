@@ -6,6 +6,7 @@ reads the clock of the machine: a :data:`Clock` is passed in, so that a test or 
 
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -30,8 +31,9 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)
 
 
+@lru_cache(maxsize=8192)
 def iso(instant: datetime) -> str:
-    """ISO 8601 with offset, milliseconds only where there are any."""
+    """ISO 8601 with offset, milliseconds only where there are any. The instants of a batch repeat, so they are kept."""
     local = instant.astimezone(SHANGHAI)
     return local.isoformat(timespec="milliseconds" if local.microsecond // 1000 else "seconds")
 

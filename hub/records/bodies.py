@@ -6,7 +6,7 @@ more than five years ago (条例 art. 16), a whole ID number, a bank's contract 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -56,22 +56,32 @@ class Section:
         return hashlib.sha256(self.body.encode()).digest()
 
 
-def sections_of(record: HouseholdRecord) -> list[Section]:
-    """All sections of one record, those of the household first."""
-    sections = [_roster(record)]
-    own = [fact for fact in usable_facts(record) if fact.member_no is None]
-    sections += _relief(own, record)
-    by_member: defaultdict[str, list[Fact]] = defaultdict(list)
-    for fact in usable_facts(record):
-        if fact.member_no is not None:
-            by_member[fact.member_no].append(fact)
+UsableFacts = Mapping[str | None, Sequence[Fact]]
+"""Facts that others than a data steward may see, by member number; ``None``: of the household itself."""
+
+
+def usable_facts(record: HouseholdRecord) -> UsableFacts:
+    """Facts that are linked, neither locked nor suppressed, and not past their time."""
+    usable: defaultdict[str | None, list[Fact]] = defaultdict(list)
+    for fact in record.facts:
+        if fact.is_shown and not (fact.seen.adverse and _is_expired(fact, record.day)):
+            usable[fact.member_no].append(fact)
+    return usable
+
+
+def sections_of(record: HouseholdRecord, usable: UsableFacts | None = None) -> list[Section]:
+    """All sections of one record, those of the household first. ``usable``: its :func:`usable_facts`, if at hand."""
+    usable = usable_facts(record) if usable is None else usable
+    sections = [_roster(record), *_relief(usable.get(None, ()), record)]
     done: set[UUID] = set()
     for member in record.members:
         if member.person_id is None or member.person_id in done:
             continue
         done.add(member.person_id)
         sections.append(_identity(member, record.day))
-        sections += _person_sections(member.person_id, by_member[member.member_no], record.day)
+        facts = usable.get(member.member_no)
+        if facts:
+            sections += _person_sections(member.person_id, facts, record.day)
         sections += _conflicts(record, member)
     return sections
 
@@ -87,11 +97,6 @@ def next_change(record: HouseholdRecord, sections: Iterable[Section]) -> date | 
     return min(days, default=None)
 
 
-def usable_facts(record: HouseholdRecord) -> list[Fact]:
-    """Facts that others than a data steward may see: linked, neither locked nor suppressed, not past their time."""
-    return [fact for fact in record.facts if fact.is_shown and not _is_expired(fact, record.day)]
-
-
 def _section(
     person_id: UUID,
     part: tuple[Category, Form],
@@ -103,7 +108,7 @@ def _section(
     day: date,
 ) -> Section:
     times = [fact.seen.source_time for fact in facts if fact.seen.source_time is not None]
-    ends = [_expires_on(fact) for fact in facts]
+    ends = [_expires_on(fact) for fact in facts if fact.seen.adverse]
     days = [change for change in changes if change is not None and change > day]
     days += [end + _DAY for end in ends if end is not None]
     return Section(
@@ -156,14 +161,15 @@ def age_band(years: int) -> str:
 
 def _identity(member: Member, day: date) -> Section:
     assert member.person_id is not None
+    years = full_years(member.birth_date, day)
+    grows_out = next((end for end, _ in AGE_BANDS if years < end), None)
     body = {
         "name": member.name,
         "maskedIdNumber": mask_id_number(member.id_number) if member.id_number else None,
         "relation": member.relation,
-        "ageBand": age_band(full_years(member.birth_date, day)),
+        "ageBand": age_band(years),
         "status": "DECEASED" if member.died_on is not None else "ACTIVE",
     }
-    birthdays = [birthday(member.birth_date, end) for end, _ in AGE_BANDS]
     return Section(
         member.person_id,
         Category.IDENTITY,
@@ -172,7 +178,7 @@ def _identity(member: Member, day: date) -> Section:
         orjson.dumps(body | identity_statements(member)).decode(),
         member.source,
         member.changed_at,
-        min((b for b in birthdays if b > day), default=None),
+        None if grows_out is None else birthday(member.birth_date, grows_out),
     )
 
 

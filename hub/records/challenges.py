@@ -5,18 +5,18 @@ that nobody confirmed, nor from a locked or suppressed value.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from hub.core.clock import iso
 from hub.core.names import Attribute, Category, ChallengeCause, ConflictType
-from hub.records.bodies import usable_facts
+from hub.records.bodies import UsableFacts, usable_facts
 from hub.records.fold import Fact, HouseholdRecord, Member
 from hub.records.precedence import precedence
 from hub.records.resolution import Resolution, Statement, resolve
-from hub.records.statements import Told, dated, stale_on, stays_of, told_by
+from hub.records.statements import Stay, Told, dated, stale_on, stays_of, told_beside_name, told_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,6 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The row behind a statement."""
-
-    source_key: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """The challenges of one record, and the first day on which time alone makes another one."""
 
@@ -50,28 +42,16 @@ class Found:
     changes_on: date | None
 
 
-class _Statements:
-    """The statements of one person by attribute; ``place`` of each leads to its row."""
+def challenges_of(record: HouseholdRecord, usable: UsableFacts | None = None) -> Found:
+    """What the sources of one household's record are to be asked, person by person.
 
-    def __init__(self) -> None:
-        self.by_attribute: defaultdict[Attribute, list[Statement]] = defaultdict(list)
-        self.rows: list[Row] = []
-
-    def add(self, told: Told, statement: Statement, row: Row) -> None:
-        self.by_attribute[told.attribute].append(statement)
-        self.rows.append(row)
-
-
-def challenges_of(record: HouseholdRecord) -> Found:
-    """What the sources of one household's record are to be asked, person by person."""
+    ``usable``: its :func:`usable_facts`, if at hand.
+    """
     conflicting: defaultdict[str, set[str]] = defaultdict(set)
     for conflict in record.conflicts:
         if conflict.certain:
             conflicting[conflict.member_no].add(conflict.type)
-    facts: defaultdict[str, list[Fact]] = defaultdict(list)
-    for fact in usable_facts(record):
-        if fact.member_no is not None:
-            facts[fact.member_no].append(fact)
+    usable = usable_facts(record) if usable is None else usable
     wanted: list[Wanted] = []
     days: list[date] = []
     people: set[UUID] = set()
@@ -79,71 +59,98 @@ def challenges_of(record: HouseholdRecord) -> Found:
         if member.person_id is None or member.person_id in people:
             continue
         people.add(member.person_id)
-        statements = _statements_of(member, facts[member.member_no], conflicting[member.member_no], record.day)
-        for told in statements.by_attribute.values():
-            resolution = resolve(told, record.day)
+        facts = usable.get(member.member_no, ())
+        for told in _told_of(member, facts, conflicting.get(member.member_no, frozenset()), record.day):
+            resolution = resolve([each.statement(place) for place, each in enumerate(told)], record.day)
             if resolution is not None:
-                wanted += _challenged(member.person_id, resolution, statements.rows)
+                wanted += _challenged(member.person_id, resolution, told)
                 days += _stale_days(resolution, record.day)
     return Found(frozenset(people), tuple(wanted), min(days, default=None))
 
 
-def _statements_of(member: Member, facts: Sequence[Fact], conflicts: Iterable[str], day: date) -> _Statements:
-    """Statements that can be challenged; names, memberships and life only where the record shows a conflict."""
-    found = _Statements()
-    rules = precedence().newest
-    differs = ConflictType.NAME_DIFFERS in conflicts
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Something told, with the row behind it."""
+
+    told: Told
+    source: str
+    source_key: str
+    version: str
+    source_time: datetime | None
+    begins: date | None
+    ends: date | None
+
+    def statement(self, place: int) -> Statement:
+        """As it is weighed; ``place`` leads back here."""
+        told = self.told
+        at = dated(told.attribute, told.kind, self.source_time, self.begins, self.ends)
+        version = precedence().newest[told.attribute].version
+        return Statement(told.attribute, told.kind, told.value, version, self.source, at, place)
+
+
+def _told_of(member: Member, facts: Sequence[Fact], conflicts: Collection[str], day: date) -> list[list[_Said]]:
+    """What is told about each attribute that may give cause for a challenge; most people have none.
+
+    Names, memberships and life only where the record shows a conflict.
+    """
+    found: defaultdict[Attribute, list[tuple[Told, Fact]]] = defaultdict(list)
     for fact in facts:
-        row = Row(fact.seen.source_key, fact.seen.version)
-        for told in told_by(fact, day):
-            if rules[told.attribute].challenge and (told.attribute is not Attribute.NAME or differs):
-                found.add(told, _statement(told, fact, len(found.rows)), row)
-    if differs:
-        _add_roster(found, member, Told(Attribute.NAME, "roster", member.name))
+        for told in told_beside_name(fact, day):
+            found[told.attribute].append((told, fact))
+    lists = [
+        [_by(told, fact) for told, fact in rows]
+        for attribute, rows in found.items()
+        if _may_be_challenged(attribute, {told.kind for told, _ in rows})
+    ]
+    if ConflictType.NAME_DIFFERS in conflicts:
+        names = [(told, fact) for fact in facts for told in told_by(fact, day) if told.attribute is Attribute.NAME]
+        own = _by_roster(member, Told(Attribute.NAME, "roster", member.name))
+        lists.append([own, *(_by(told, fact) for told, fact in names)])
     if ConflictType.MEMBERSHIP_OVERLAP in conflicts:
-        for _, stay in stays_of(member):
-            # Not which household is "this" one: both of them must lead to the same challenge.
-            told = Told(Attribute.MEMBERSHIP, "roster", stay.member_no)
-            at = dated(told.attribute, told.kind, stay.changed_at, stay.joined_on, None)
-            version = rules[told.attribute].version
-            statement = Statement(told.attribute, told.kind, told.value, version, stay.source, at, len(found.rows))
-            found.add(told, statement, Row(f"member|{stay.member_no}", iso(stay.changed_at)))
+        lists.append([_by_stay(stay) for _, stay in stays_of(member)])
     if ConflictType.DECEASED_ACTIVE in conflicts:
-        _add_life(found, member, facts)
-    return found
+        alive = [_by(Told(Attribute.LIFE, "insured", "ALIVE"), fact) for fact in facts if _outlives(fact, member)]
+        lists.append([_by_roster(member, Told(Attribute.LIFE, "death", "DECEASED")), *alive])
+    return lists
 
 
-def _add_roster(found: _Statements, member: Member, told: Told) -> None:
-    version = precedence().newest[told.attribute].version
-    statement = Statement(
-        told.attribute, told.kind, told.value, version, member.source, member.changed_at, len(found.rows)
-    )
-    found.add(told, statement, Row(f"member|{member.member_no}", iso(member.changed_at)))
+def _may_be_challenged(attribute: Attribute, kinds: set[str]) -> bool:
+    """Whether statements of these kinds can contradict each other or go stale."""
+    rule = precedence().newest[attribute]
+    if not rule.challenge:
+        return False
+    return any(rule.kinds[kind].stale_after for kind in kinds) or any(pair <= kinds for pair in rule.contradicting)
 
 
-def _add_life(found: _Statements, member: Member, facts: Sequence[Fact]) -> None:
-    _add_roster(found, member, Told(Attribute.LIFE, "death", "DECEASED"))
-    for fact in facts:
-        latest = fact.seen.value.get("latest_period")
-        if (
-            fact.seen.category is Category.SOCIAL_INSURANCE
-            and fact.seen.value.get("enrol_status") == "ACTIVE"
-            and latest is not None
-            and member.died_on is not None
-            and latest > f"{member.died_on:%Y-%m}"
-        ):
-            told = Told(Attribute.LIFE, "insured", "ALIVE")
-            found.add(told, _statement(told, fact, len(found.rows)), Row(fact.seen.source_key, fact.seen.version))
-
-
-def _statement(told: Told, fact: Fact, place: int) -> Statement:
+def _by(told: Told, fact: Fact) -> _Said:
     seen = fact.seen
-    at = dated(told.attribute, told.kind, seen.source_time, seen.valid_from, seen.valid_to)
-    version = precedence().newest[told.attribute].version
-    return Statement(told.attribute, told.kind, told.value, version, seen.source, at, place)
+    return _Said(told, seen.source, seen.source_key, seen.version, seen.source_time, seen.valid_from, seen.valid_to)
 
 
-def _challenged(person_id: UUID, resolution: Resolution, rows: Sequence[Row]) -> list[Wanted]:
+def _by_roster(member: Member, told: Told) -> _Said:
+    key, at = f"member|{member.member_no}", member.changed_at
+    return _Said(told, member.source, key, iso(at), at, member.joined_on, None)
+
+
+def _by_stay(stay: Stay) -> _Said:
+    """By the member number, not by which household is "this" one: both of them must lead to the same challenge."""
+    told, at = Told(Attribute.MEMBERSHIP, "roster", stay.member_no), stay.changed_at
+    return _Said(told, stay.source, f"member|{stay.member_no}", iso(at), at, stay.joined_on, None)
+
+
+def _outlives(fact: Fact, member: Member) -> bool:
+    """Whether insurance goes on after the month of death."""
+    latest = fact.seen.value.get("latest_period")
+    return (
+        fact.seen.category is Category.SOCIAL_INSURANCE
+        and fact.seen.value.get("enrol_status") == "ACTIVE"
+        and latest is not None
+        and member.died_on is not None
+        and latest > f"{member.died_on:%Y-%m}"
+    )
+
+
+def _challenged(person_id: UUID, resolution: Resolution, rows: Sequence[_Said]) -> list[Wanted]:
     causes = resolution.rule.challenge
     statements = [
         (other.statement, ChallengeCause.LOST)

@@ -9,7 +9,7 @@ import asyncpg
 
 from hub.core.clock import day_of
 from hub.core.phases import Phase, passing
-from hub.records.bodies import Section, next_change, sections_of
+from hub.records.bodies import Section, next_change, sections_of, usable_facts
 from hub.records.challenge_store import Folded
 from hub.records.challenges import challenges_of
 from hub.records.fold import FOLD_VERSION, fold
@@ -137,12 +137,13 @@ async def _refresh(
     challenged: list[Folded] = []
     for seen in await load_seen(connection, keys, household_ids, day):
         record = fold(seen, day, LATEST)
-        sections = sections_of(record)
+        usable = usable_facts(record)
+        sections = sections_of(record, usable)
         household_id = seen.household.household_id
         for s in sections:
             key = (counties[household_id], household_id, s.person_id, s.category.value, s.form.value, s.owner)
             wanted[key] = s
-        found = challenges_of(record)
+        found = challenges_of(record, usable)
         days = [day for day in (next_change(record, sections), found.changes_on) if day is not None]
         folds.append((household_id, min(days, default=None)))
         challenged.append(Folded(counties[household_id], household_id, found))

@@ -7,6 +7,7 @@ whoever is granted a part has its statements, and nobody else learns of them.
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hub.core.clock import day_of, iso, midnight
@@ -71,14 +72,19 @@ def parts_carrying(attribute: Attribute) -> frozenset[Part]:
     return frozenset(Part(*part) for part, carried in CARRIED.items() if attribute in carried)
 
 
-def told_by(fact: Fact, day: date) -> list[Told]:
+def told_by(fact: Fact, day: date) -> Sequence[Told]:
     """Everything that a row states on ``day``, its name first."""
     seen = fact.seen
     kind = _NAME_KINDS.get(seen.category)
-    told = [Told(_NAME, kind, seen.name)] if kind is not None and seen.name else []
-    reader = _READERS.get(seen.category)
-    further = reader(fact, day) if reader is not None else None
-    return told if further is None else [*told, further]
+    beside = told_beside_name(fact, day)
+    return (Told(_NAME, kind, seen.name), *beside) if kind is not None and seen.name else beside
+
+
+def told_beside_name(fact: Fact, day: date) -> Sequence[Told]:
+    """What a row states on ``day``, other than a name."""
+    reader = _READERS.get(fact.seen.category)
+    told = reader(fact, day) if reader is not None else None
+    return () if told is None else (told,)
 
 
 def _registration(fact: Fact, _: date) -> Told | None:
@@ -166,21 +172,32 @@ def statements_in(part: tuple[Category, Form], facts: Sequence[Fact], day: date)
     for place, fact in enumerate(facts):
         for told in told_by(fact, day):
             if told.attribute in carried:
-                seen = fact.seen
-                at = dated(told.attribute, told.kind, seen.source_time, seen.valid_from, seen.valid_to)
-                recent = float("-inf") if at is None else at.timestamp()
-                if told not in best or recent > best[told][0]:
+                recent = _recent(told, fact) if len(facts) > 1 else 0.0
+                known = best.get(told)
+                if known is None or recent > known[0]:
                     best[told] = (recent, place)
-    newest = max((recent for told, (recent, _) in best.items() if told.attribute is _INCOME), default=0.0)
-    return [
-        _written(told, place)
-        for told, (recent, place) in best.items()
-        if told.attribute is not _INCOME or recent == newest
-    ]
+    if _INCOME in carried:
+        newest = max((recent for recent, _ in best.values()), default=0.0)
+        best = {told: found for told, found in best.items() if found[0] == newest}
+    return [_written(told, place) for told, (_, place) in best.items()]
+
+
+def _recent(told: Told, fact: Fact) -> float:
+    seen = fact.seen
+    at = dated(told.attribute, told.kind, seen.source_time, seen.valid_from, seen.valid_to)
+    return float("-inf") if at is None else at.timestamp()
 
 
 def _written(told: Told, place: int) -> Written:
-    return (told.attribute.value, told.kind, told.value, precedence().newest[told.attribute].version, place)
+    return (told.attribute.value, told.kind, told.value, _newest_versions()[told.attribute], place)
+
+
+@lru_cache(maxsize=1)
+def _newest_versions() -> dict[Attribute, int]:
+    return {attribute: rule.version for attribute, rule in precedence().newest.items()}
+
+
+_HERE = Told(_MEMBERSHIP, "roster", "THIS_HOUSEHOLD")
 
 
 def yes_no_statements(facts: Sequence[Fact]) -> dict[str, Any]:
@@ -193,6 +210,10 @@ def yes_no_statements(facts: Sequence[Fact]) -> dict[str, Any]:
 
 def identity_statements(member: Member) -> dict[str, Any]:
     """What the roster states: the name, and the membership, with those in other households that it holds as well."""
+    if not member.elsewhere:
+        told = [_written(Told(_NAME, "roster", member.name), 0)] if member.name else []
+        origin = _origin(member.source, member.changed_at, member.recorded_from, member.joined_on)
+        return {"statements": [*told, _written(_HERE, 0)], "origins": [origin]}
     stays = stays_of(member)
     own = next(place for place, (_, stay) in enumerate(stays) if stay.member_no == member.member_no)
     told = [_written(Told(_NAME, "roster", member.name), own)] if member.name else []
