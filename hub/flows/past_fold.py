@@ -138,7 +138,8 @@ def _facts_in(record: HouseholdRecord, person: UUID, line: Line) -> list[Fact]:
     """The adverse items that a section tells of."""
     return [
         fact
-        for fact in usable_facts(record)
+        for facts in usable_facts(record).values()
+        for fact in facts
         if fact.seen.adverse
         and fact.seen.person_id == person
         and line.category in {fact.seen.category, Category.ADVERSE}

@@ -7,9 +7,11 @@ import strawberry
 
 from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
+from hub.schema.challenges import resolve_challenges
 from hub.schema.consent import resolve_consent_request, resolve_consents
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
+from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
@@ -40,6 +42,10 @@ class Query:
     audit_events: AuditEventsResult = strawberry.field(
         resolver=resolve_audit_events,
         description="审计日志，供监管人员。 The audit log, for regulators and auditors; `first` is 1 to 100.",
+    )
+    challenges: ChallengesResult = strawberry.field(
+        resolver=resolve_challenges,
+        description="请来源单位核对的行，供数据管理员。 Rows that sources are asked to look at again, for stewards.",
     )
     link_reviews: LinkReviewsResult = strawberry.field(
         resolver=resolve_link_reviews,

@@ -63,6 +63,7 @@ def _context(answer: PastAnswer, gate: _PastGate, is_system: bool) -> OperationC
     ports = Ports(
         disclosing=gate,
         consents=cast(Any, None),
+        stewards=cast(Any, None),
         auditor=cast(Any, None),
         keys=cast(Any, None),
         selections=Selections(build_schema().graphql),
