@@ -59,7 +59,7 @@ _OWN_TIMES = {
 }
 """Columns that speak of the last run and differ after a further one that found nothing new."""
 
-_LOG_OF_RUNS = {"ingest.run", "ingest.run_source", "ingest.run_phase", "ingest.circuit"}
+_LOG_OF_RUNS = {"ingest.run", "ingest.run_source", "ingest.run_phase", "ingest.circuit", "record.settled"}
 
 
 async def state_of(database: Database) -> State:
