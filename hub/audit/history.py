@@ -6,7 +6,7 @@ forged one fails against the entry it claims to belong to. Hiding the newest lin
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -89,6 +89,30 @@ async def count_accesses(conn: asyncpg.Connection, person: UUID) -> int:
     """How many entries there are about ``person``."""
     number: int = await conn.fetchval("SELECT audit.subject_count($1)", person)
     return number
+
+
+async def list_own_accesses(
+    conn: asyncpg.Connection, keys: KeyService, persons: Sequence[UUID], *, before: int | None, limit: int
+) -> tuple[list[Access], int]:
+    """A page of all accesses to one person, newest first, and how many there are. ``persons``: the ids he was known by,
+    the present one first; each has a chain of its own. The chains follow one another, the present one last, and are
+    numbered through; ``before`` continues below such a number.
+
+    Raises :class:`AuditError` if a chain has a gap within the page.
+    """
+    counts = [await count_accesses(conn, person) for person in persons]
+    total = sum(counts)
+    found: list[Access] = []
+    end, below = total, total + 1 if before is None else before
+    for person, count in zip(persons, counts, strict=True):
+        offset = end - count
+        wanted = min(below - offset, count + 1)
+        if wanted > 1 and len(found) < limit:
+            page = await list_accesses(conn, keys, person, before=wanted, limit=limit - len(found))
+            check_complete(page, wanted - 1)
+            found += [replace(access, n=access.n + offset) for access in page]
+        end = offset
+    return found, total
 
 
 def check_complete(accesses: Sequence[Access], count: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from hub.audit.events import Decision, Kind
-from hub.audit.history import Access, check_complete, count_accesses, list_accesses
+from hub.audit.history import Access, list_own_accesses
 from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.proof import Receipt
 from hub.core.clock import iso
@@ -21,7 +21,7 @@ POLICY = "access-history-1"
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Newest first. ``total`` is the length of the whole chain; ``names``: organisation id -> Chinese, English name."""
+    """Newest first. ``total`` is the length of the whole list; ``names``: organisation id -> Chinese, English name."""
 
     accesses: list[Access]
     total: int
@@ -31,7 +31,7 @@ class HistoryPage:
 async def read_history(
     desk: ConsentDesk, asker: Asker, operation: Operation, *, before: int | None, first: int
 ) -> tuple[HistoryPage, Receipt]:
-    """One page of the list of accesses to the person behind the account.
+    """One page of the list of accesses to the person behind the account, under every id he was known by.
 
     ``before``: continue below this number of an earlier page. Raises :class:`RefusedError` for an account without a
     person, :class:`~hub.core.errors.AuditError` if the list has a gap or the reading cannot be recorded.
@@ -68,13 +68,12 @@ async def read_history(
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
     try:
         async with desk.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
-            total = await count_accesses(conn, person)
-            accesses = await list_accesses(conn, desk.keys, person, before=before, limit=first)
+            persons = await conn.fetchval("SELECT auth.known_as($1)", person)
+            accesses, total = await list_own_accesses(conn, desk.keys, persons, before=before, limit=first)
             rows = await conn.fetch(
                 "SELECT * FROM auth.organisation_names($1)", sorted({access.organisation for access in accesses})
             )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise StoreError("The list of accesses cannot be read now.", remedy="Try again.") from error
-    check_complete(accesses, total if before is None else min(total, before - 1))
     names = {row["organisation_id"]: (row["name_zh"], row["name_en"]) for row in rows}
     return HistoryPage(accesses, total, names), receipt

@@ -5,7 +5,8 @@ out what the log pins, and says whether the operation still asks for the parts t
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from dataclasses import fields
+from typing import Any
 
 import orjson
 
@@ -60,14 +61,8 @@ async def run_again(answer: PastAnswer) -> bytes | None:
 
 def _context(answer: PastAnswer, gate: _PastGate, is_system: bool) -> OperationContext:
     as_of = answer.disclosure.as_of
-    ports = Ports(
-        disclosing=gate,
-        consents=cast(Any, None),
-        stewards=cast(Any, None),
-        auditor=cast(Any, None),
-        keys=cast(Any, None),
-        selections=Selections(build_schema().graphql),
-        clock=lambda: as_of,
-    )
+    unused: dict[str, Any] = dict.fromkeys(port.name for port in fields(Ports))
+    own = {"disclosing": gate, "selections": Selections(build_schema().graphql), "clock": lambda: as_of}
+    ports = Ports(**unused | own)
     bearer = Bearer(answer.client_id, answer.token_id, is_system, answer.person_id)
     return OperationContext(bearer=bearer, language="zh", method="POST", ports=ports)

@@ -65,6 +65,7 @@ class PastAnswers:
         self.home = home
         self.random = random.Random(seed)
         self.versions: dict[str, int] = {}
+        self.letters: dict[int, str] = {}
         self.events: list[str] = []
         self.kept: list[Kept] = []
         self.pseudonyms: list[tuple[str, str]] = []
@@ -101,7 +102,7 @@ class PastAnswers:
         return rows.member(f"C{n}", HOMES[n // 2], name, number, version=self.version(f"C{n}"), **more)
 
     def grade(self, n: int) -> CheckedRow:
-        letter = self.random.choice("ABCDM")
+        self.letters[n] = letter = self.random.choice("BCDM")
         key = f"t{n}|XY|2025"
         return rows.grade(key, PEOPLE[n].number, PEOPLE[n].name, version=self.version(key), letter=letter)
 
