@@ -199,8 +199,12 @@ async def _pull_and_settle(connection: asyncpg.Connection, run: Run, sources: Se
     await open_run(connection, run.run_id, started_at)
     await _pull_all(run, sources)
     await run.receipts.ready()
-    async with run.turn:
-        settled = await settle(connection, run.keys, run.run_id, run.clock())
+    beside = await _connected(run.database)
+    try:
+        async with run.turn:
+            settled = await settle(connection, run.keys, run.run_id, run.clock(), [beside])
+    finally:
+        await beside.close()
     await run.receipts.wait(settled.event, _RECEIPT_SECONDS)
     with passing(Phase.REPORT):
         entries = await _report(connection, run, sources, settled.released)

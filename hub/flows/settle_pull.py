@@ -5,6 +5,7 @@ releases its members; only then are people known to whom clinic rows may be link
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -38,8 +39,17 @@ class Settled:
     event: UUID
 
 
-async def settle(connection: asyncpg.Connection, keys: KeyService, run_id: UUID, now: datetime) -> Settled:
-    """Settle the run in one transaction, then refresh the sections of the households it touched."""
+async def settle(
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    run_id: UUID,
+    now: datetime,
+    beside: Sequence[asyncpg.Connection] = (),
+) -> Settled:
+    """Settle the run in one transaction, then refresh the sections of the households it touched.
+
+    The connections ``beside`` help to fold.
+    """
     released: Counter[str] = Counter()
     event = uuid7()
     async with committing(connection, Phase.SETTLE_COMMIT):
@@ -49,7 +59,7 @@ async def settle(connection: asyncpg.Connection, keys: KeyService, run_id: UUID,
                 await clear_overtaken(connection, record["source"])
         households = await connection.fetchval("SELECT count(*) FROM record.stale_household")
         await append(connection, _folded(event, run_id, households))
-    await refresh_sections(connection, keys, now, then=challenging(keys))
+    await refresh_sections(connection, keys, now, then=challenging(keys), beside=beside)
     return Settled(dict(released), event)
 
 

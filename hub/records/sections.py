@@ -1,5 +1,6 @@
 """Keeps the stored sections equal to the fold: households that a batch touched, and those whose day has come."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,8 +39,12 @@ async def refresh_sections(
     now: datetime,
     households: Collection[UUID] | None = None,
     then: AfterFold | None = None,
+    beside: Sequence[asyncpg.Connection] = (),
 ) -> int:
     """Fold every stale household and store the sections that changed; returns how many households were folded.
+
+    With further connections (``beside``) as many batches are under way side by side: while the database reads or writes
+    one, another is folded.
 
     Stale are those noted in ``record.stale_household``, those whose ``changes_on`` has come, those folded by another
     version of the fold, and ``households``. Each batch is one transaction that also takes the households off the list,
@@ -59,22 +64,40 @@ async def refresh_sections(
     )
     if await connection.fetchval("SELECT count(*) FROM record.stale_household") >= BULK:
         await take_statistics(connection, "observation", "directory", "person", "membership", "household")
+    first = await _fold_batch(connection, keys, now, then)
+    if first < HOUSEHOLDS_AT_ONCE:
+        return first
+    await take_statistics(connection, "section")
+    hands = [asyncio.create_task(_fold_all(each, keys, now, then)) for each in (connection, *beside)]
+    try:
+        return first + sum(await asyncio.gather(*hands))
+    finally:
+        for hand in hands:
+            hand.cancel()
+        await asyncio.gather(*hands, return_exceptions=True)
+
+
+async def _fold_all(connection: asyncpg.Connection, keys: KeyService, now: datetime, then: AfterFold | None) -> int:
     folded = 0
-    while True:
-        async with committing(connection, Phase.FOLD_COMMIT):
-            records = await connection.fetch(
-                """DELETE FROM record.stale_household WHERE household_id IN (
-                       SELECT household_id FROM record.stale_household ORDER BY household_id LIMIT $1)
-                   RETURNING household_id""",
-                HOUSEHOLDS_AT_ONCE,
-            )
-            if not records:
-                return folded
+    while some := await _fold_batch(connection, keys, now, then):
+        folded += some
+    return folded
+
+
+async def _fold_batch(connection: asyncpg.Connection, keys: KeyService, now: datetime, then: AfterFold | None) -> int:
+    """Fold the next households that nobody else is folding, in one transaction; returns how many."""
+    async with committing(connection, Phase.FOLD_COMMIT):
+        records = await connection.fetch(
+            """DELETE FROM record.stale_household WHERE household_id IN (
+                   SELECT household_id FROM record.stale_household ORDER BY household_id LIMIT $1
+                   FOR UPDATE SKIP LOCKED)
+               RETURNING household_id""",
+            HOUSEHOLDS_AT_ONCE,
+        )
+        if records:
             with passing(Phase.FOLD):
                 await _refresh(connection, keys, now, [record["household_id"] for record in records], then)
-        folded += len(records)
-        if folded == HOUSEHOLDS_AT_ONCE == len(records):
-            await take_statistics(connection, "section")
+    return len(records)
 
 
 async def refresh_at_once(
