@@ -24,6 +24,7 @@ COMMANDS = {
     "links": "hub.cli.links",
     "challenge": "hub.cli.challenge",
     "household": "hub.cli.household",
+    "coverage": "hub.cli.coverage",
     "client": "hub.cli.client",
     "audit": "hub.cli.audit",
     "sandbox": "hub.cli.sandbox",

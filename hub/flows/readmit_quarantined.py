@@ -24,6 +24,7 @@ from hub.core.contracts import contract_of
 from hub.core.errors import HubError, InputError
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
+from hub.flows.challenge_sources import challenging
 from hub.flows.quarantine_record import quarantine_record
 from hub.flows.settle_pull import settle_rows
 from hub.flows.steward_desk import StewardAct, StewardDesk
@@ -195,7 +196,9 @@ async def _change(
     outcome, reason = await outcome_of(connection, judged.row_id)
     if reason is not None:
         raise StillBreaksError((reason,))
-    await refresh_at_once(connection, desk.keys, now, await _stale_households(connection) - stale_before)
+    await refresh_at_once(
+        connection, desk.keys, now, await _stale_households(connection) - stale_before, then=challenging(desk.keys)
+    )
     await write_act(connection, desk.keys, entry, decided)
     await append(
         connection,

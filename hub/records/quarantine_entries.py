@@ -164,8 +164,8 @@ async def acts_of(connection: asyncpg.Connection, keys: KeyService, number: int)
 async def bank_code_of(connection: asyncpg.Connection, source: str) -> str | None:
     """The bank code under which a source's sound rows stand; ``None`` if there is none yet."""
     code: str | None = await connection.fetchval(
-        """SELECT split_part(source_key, '|', 2) FROM record.observation
-           WHERE source = $1 AND (source_key LIKE 'loan|%' OR source_key LIKE 'line|%') AND recorded_to = 'infinity'
+        """SELECT split_part(source_key, '|', 2) FROM ingest.held_row
+           WHERE source = $1 AND (source_key LIKE 'loan|%' OR source_key LIKE 'line|%') AND is_current
            LIMIT 1""",
         source,
     )

@@ -13,6 +13,7 @@ from hub.core.phases import Phase, passing
 from hub.records.bodies import Section, next_change, sections_of, usable_facts
 from hub.records.challenge_store import Folded
 from hub.records.challenges import challenges_of
+from hub.records.coverage import note_coverage
 from hub.records.fold import FOLD_VERSION, fold
 from hub.records.household import LATEST, load_seen
 from hub.records.statistics import BULK, take_statistics
@@ -172,6 +173,7 @@ async def _refresh(
         challenged.append(Folded(counties[household_id], household_id, found))
     await _store(connection, household_ids, wanted, now)
     await _note_folds(connection, household_ids, folds)
+    await note_coverage(connection, household_ids, day)
     if then is not None:
         await then(connection, challenged, household_ids, now)
 
