@@ -252,6 +252,20 @@ _ALL = (
         ("sourceKey",),
     ),
     EventType(
+        "record:resident:annotated",
+        Kind.WRITE,
+        "A resident put own words beside something in the own record, or took them back.",
+        (),
+        ("client", "role", "token"),
+    ),
+    EventType(
+        "record:steward:amended",
+        Kind.WRITE,
+        "A steward recorded what a competent body decided about something in the record.",
+        (),
+        ("reason", "client", "role", "token"),
+    ),
+    EventType(
         "link:steward:decided",
         Kind.WRITE,
         "A steward confirmed or refused a proposed link.",
@@ -321,6 +335,13 @@ _ALL = (
         "The keys of a person's audit details were destroyed. Never names the person.",
         ("legalBasis", "keys"),
         ("reason",),
+    ),
+    EventType(
+        "adverse:hub:purged",
+        Kind.ERASURE,
+        "Adverse items whose time is over were destroyed. Never names whose they were.",
+        ("regime", "law", "rows"),
+        ("heldBack",),
     ),
     # The log about itself.
     EventType("log:sequencer:closed", Kind.SHARD, "The last entry of a log that another one continues.", ("next",)),

@@ -22,6 +22,7 @@ COMMANDS = {
     "pull": "hub.cli.pull",
     "quarantine": "hub.cli.quarantine",
     "links": "hub.cli.links",
+    "adverse": "hub.cli.adverse",
     "challenge": "hub.cli.challenge",
     "household": "hub.cli.household",
     "coverage": "hub.cli.coverage",

@@ -12,6 +12,7 @@ FILES = {
     "docs/SETTINGS.md": "hub.settings:as_markdown",
     "docs/FIELDS.md": "hub.core.fields:as_markdown",
     "docs/PRECEDENCE.md": "hub.records.precedence:as_markdown",
+    "docs/ADVERSE-REGIMES.md": "hub.records.adverse:as_markdown",
     "docs/AUDIT-EVENTS.md": "hub.audit.events:as_markdown",
     "docs/ACCESS-MATRIX.csv": "hub.access.matrix:current",
     "hub/schema/schema.graphql": "hub.schema.schema:sdl",

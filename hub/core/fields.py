@@ -356,18 +356,28 @@ _section(
     "derived",
     (("items", ADVERSE, _P2, "不良信息", "Adverse information, each with its notice and its end."),),
 )
+_section(
+    "OwnAdverseSection",
+    "adverse",
+    "derived",
+    (("items", ADVERSE, _P2, "本人不良信息", "Own adverse information, each item with its id."),),
+)
+_ADVERSE_ITEM = (
+    ("kind", _P2, "类别", "Category of the fact behind it."),
+    ("regime", _P2, "适用制度", "Law under which it stands (docs/ADVERSE-REGIMES.md)."),
+    ("since", _P2, "起始日", "Day since which it stands."),
+    ("noticeDate", _P2, "告知日", "Day on which the person was told."),
+    ("endedOn", _P2, "终止日", "Day on which the event ended; null while it lasts."),
+    ("expiresOn", _P2, "展示截止日", "Last day of showing, by its regime; five years after the end at the latest."),
+    ("statement", _P2, "本人声明", "The person's own statement."),
+    ("statedOn", _P2, "声明日期", "Day on which the person made it."),
+)
+_item("AdverseItem", ADVERSE, "derived", _ADVERSE_ITEM)
 _item(
-    "AdverseItem",
+    "OwnAdverseItem",
     ADVERSE,
     "derived",
-    (
-        ("kind", _P2, "类别", "Category of the fact behind it."),
-        ("since", _P2, "起始日", "Day since which it stands."),
-        ("noticeDate", _P2, "告知日", "Day on which the person was told."),
-        ("endedOn", _P2, "终止日", "Day on which the event ended; null while it lasts."),
-        ("expiresOn", _P2, "展示截止日", "Last day of showing: five years after the end."),
-        ("statement", _P2, "本人声明", "The person's own statement."),
-    ),
+    (("itemId", _P2, "条目编号", "By which the person names it when making a statement."), *_ADVERSE_ITEM),
 )
 _section(
     "ConflictSection",

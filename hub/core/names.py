@@ -274,6 +274,13 @@ class LinkVerdict(StrEnum):
     NONE = "NONE"
 
 
+class AdverseRegime(StrEnum):
+    """Under which law an adverse item stands: how long it is kept, and whether it can be repaired (docs/ADVERSE.md)."""
+
+    CREDIT_REPORTING = "CREDIT_REPORTING"
+    PUBLIC_CREDIT = "PUBLIC_CREDIT"
+
+
 class FactStatus(StrEnum):
     """Whether the value of a current fact may be shown to anyone."""
 

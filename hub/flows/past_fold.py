@@ -83,7 +83,7 @@ class PastFolds:
                 (NOBODY, line.category, line.form, line.owner)
             )
             if section is None or section.digest.hex() != line.digest:
-                raise await self._missing(line, person)
+                raise await self._missing(line, at)
             if record is not None and any(map(self._is_expired, _facts_in(record, person, line))):
                 raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
             bodies.append(section.body)
@@ -96,12 +96,12 @@ class PastFolds:
             return orjson.dumps(not_found(asked.place))
         seen = await load_seen(self._connection, self._keys, [household], asked.day, asked.recorded)
         if not seen:
-            raise await self._missing(line, NOBODY)
+            raise await self._missing(line, asked.recorded)
         whole = fold(seen[0], asked.day, asked.recorded)
         record = await lawful_now(self._connection, self._keys, whole, asked.today, asked.known)
         text = orjson.dumps(shown_record(record, asked.place))
         if hashlib.sha256(text).hexdigest() != line.digest:
-            raise await self._missing(line, NOBODY)
+            raise await self._missing(line, asked.recorded)
         if any(map(self._is_expired, record.facts)):
             raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
         return text
@@ -119,13 +119,15 @@ class PastFolds:
     def _is_expired(self, fact: Fact) -> bool:
         return is_expired(fact, self._today)
 
-    async def _missing(self, line: Line, person: UUID) -> ReplayRefusedError:
-        """Why a section is not what it was. A row that the ledger knows and whose observation is gone was purged."""
+    async def _missing(self, line: Line, since: datetime) -> ReplayRefusedError:
+        """Why a section is not what it was. Of a purged item nothing is left that would name its person, so a purge of
+        its kind since then is told as the cause.
+        """
         purged = await self._connection.fetchval(
-            """SELECT EXISTS (SELECT FROM record.directory d JOIN ingest.held_row h ON h.subject_index = d.blind_index
-                              WHERE d.person_id = $1 AND h.kind = 'FACT' AND h.state = 'VALID'
-                                AND NOT EXISTS (SELECT FROM record.observation o WHERE o.row_id = h.row_id))""",
-            person,
+            """SELECT EXISTS (SELECT FROM record.adverse_purge
+                              WHERE purged_at > $1 AND (category = $2 OR $2 IN ('adverse', 'conflict', 'record')))""",
+            since,
+            line.category,
         )
         if purged:
             return ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)

@@ -14,7 +14,7 @@ import asyncpg
 
 from hub.core.clock import years_before
 from hub.core.names import FactStatus
-from hub.records.bodies import ADVERSE_YEARS, ended_on
+from hub.records.adverse import YEARS_AT_MOST, ended_on
 from hub.records.fold import Fact, HouseholdRecord
 from hub.records.payloads import open_payload
 from hub.store.keys import KeyService
@@ -77,9 +77,9 @@ async def dwellers_of(
 
 
 def is_expired(fact: Fact, today: date) -> bool:
-    """Whether an adverse item ended more than five years before ``today`` (条例 art. 16)."""
-    ended = ended_on(fact) if fact.seen.adverse else None
-    return ended is not None and ended < years_before(today, ADVERSE_YEARS)
+    """Whether an adverse item ended more than five years before ``today`` (条例 art. 16), whatever its regime."""
+    ended = ended_on(fact.seen)
+    return ended is not None and ended < years_before(today, YEARS_AT_MOST)
 
 
 async def lawful_now(

@@ -1,7 +1,7 @@
 """Ready-made sections of a household record: what may leave, one text per person, category, form and owner. Pure.
 
-Never in a section: facts whose link nobody confirmed, locked or suppressed values, minors, adverse items that ended
-more than five years ago (条例 art. 16), a whole ID number, a bank's contract outside that bank's own section.
+Never in a section: facts whose link nobody confirmed, locked or suppressed values, minors, adverse items whose time is
+over or that were repaired (hub/records/adverse.py), a whole ID number, a bank's contract outside its own section.
 """
 
 import hashlib
@@ -16,17 +16,15 @@ from uuid import UUID
 import orjson
 
 from hub.core.areas import county_name, township_name
-from hub.core.clock import day_of, full_years, iso, years_before
+from hub.core.clock import day_of, full_years, iso
 from hub.core.identifiers import check_id_number, mask_id_number
 from hub.core.names import Category, Form, QuarantineReason
+from hub.records.adverse import ended_on, is_over, last_day, regime_of
 from hub.records.fold import Fact, HouseholdRecord, Member, birthday
 from hub.records.statements import CARRIED, identity_statements, statements_in, yes_no_statements
 
 NOBODY = UUID(int=0)
 """The person id of sections about the household itself."""
-
-ADVERSE_YEARS = 5
-"""How long adverse information may be kept after the adverse behaviour ended (条例 art. 16)."""
 
 ANY_BANK = "bank"
 """Stands for a bank's own source name where other lenders read: whose customer a person is, is the bank's to know."""
@@ -39,7 +37,10 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section, not yet stored. ``changes_on``: the day from which time alone makes it wrong."""
+    """One section, not yet stored. ``changes_on``: the day from which time alone makes it wrong.
+
+    ``expires_on``: the first day on which it may not leave any more, because an adverse item in it is over.
+    """
 
     person_id: UUID
     category: Category
@@ -49,6 +50,7 @@ class Section:
     source: str
     source_time: datetime | None
     changes_on: date | None
+    expires_on: date | None = None
 
     @property
     def digest(self) -> bytes:
@@ -64,7 +66,7 @@ def usable_facts(record: HouseholdRecord) -> UsableFacts:
     """Facts that are linked, neither locked nor suppressed, and not past their time."""
     usable: defaultdict[str | None, list[Fact]] = defaultdict(list)
     for fact in record.facts:
-        if fact.is_shown and not (fact.seen.adverse and _is_expired(fact, record.day)):
+        if fact.is_shown and not (fact.seen.adverse and is_over(fact.seen, record.day)):
             usable[fact.member_no].append(fact)
     return usable
 
@@ -108,9 +110,9 @@ def _section(
     day: date,
 ) -> Section:
     times = [fact.seen.source_time for fact in facts if fact.seen.source_time is not None]
-    ends = [_expires_on(fact) for fact in facts if fact.seen.adverse]
+    ends = [last + _DAY for last in (last_day(f.seen) for f in facts if f.seen.adverse) if last is not None]
     days = [change for change in changes if change is not None and change > day]
-    days += [end + _DAY for end in ends if end is not None]
+    days += ends
     return Section(
         person_id=person_id,
         category=part[0],
@@ -120,6 +122,7 @@ def _section(
         source=",".join(sorted({fact.seen.source for fact in facts})),
         source_time=max(times, default=None),
         changes_on=min(days, default=None),
+        expires_on=min(ends, default=None),
     )
 
 
@@ -395,42 +398,21 @@ def _by_owner(facts: Iterable[Fact]) -> list[tuple[str, list[Fact]]]:
     return sorted(owners.items())
 
 
-def ended_on(fact: Fact) -> date | None:
-    """When the adverse behaviour ended, as its source says. A write-off does not end it (bank interface, section 3)."""
-    if fact.seen.category is Category.BANK_LOAN:
-        ended = fact.seen.value.get("adverse_ended_on")
-        return date.fromisoformat(ended) if ended else None
-    return fact.seen.valid_to
-
-
-def _expires_on(fact: Fact) -> date | None:
-    """The last day on which an adverse item may be shown."""
-    ended = ended_on(fact) if fact.seen.adverse else None
-    if ended is None:
-        return None
-    try:
-        return ended.replace(year=ended.year + ADVERSE_YEARS)
-    except ValueError:
-        return ended.replace(year=ended.year + ADVERSE_YEARS, day=28)
-
-
-def _is_expired(fact: Fact, day: date) -> bool:
-    ended = ended_on(fact) if fact.seen.adverse else None
-    return ended is not None and ended < years_before(day, ADVERSE_YEARS)
-
-
 def _adverse(fact: Fact) -> dict[str, Any]:
     """An adverse item without anything of the contract: not even the day on which a loan was paid out."""
     is_loan = fact.seen.category is Category.BANK_LOAN
     since = _loan_trouble_since(fact) if is_loan else fact.seen.valid_from
-    ended, expires = ended_on(fact), _expires_on(fact)
+    ended, expires, note = ended_on(fact.seen), last_day(fact.seen), fact.seen.note
     return {
+        "itemId": note.item_id if note is not None else None,
         "kind": fact.seen.category.value,
+        "regime": regime_of(fact.seen.category).name.value,
         "since": since.isoformat() if since is not None else None,
         "noticeDate": fact.seen.value.get("notice_date"),
         "endedOn": ended.isoformat() if ended is not None else None,
         "expiresOn": expires.isoformat() if expires is not None else None,
-        "statement": None,
+        "statement": note.statement if note is not None else None,
+        "statedOn": note.stated_on.isoformat() if note is not None and note.stated_on is not None else None,
         "provenance": _provenance(fact, with_range=not is_loan) | ({"source": ANY_BANK} if is_loan else {}),
     }
 

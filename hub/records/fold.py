@@ -15,8 +15,9 @@ from uuid import UUID
 from hub.core.identifiers import ADULT_AGE, is_adult
 from hub.core.names import Category, ConflictType, FactStatus, LinkState
 from hub.core.text import normalise_name
+from hub.records.adverse import AdverseNote
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised whenever the fold, the sections or a rule of precedence give another result for the same observations."""
 
 
@@ -59,7 +60,9 @@ class SeenMembership:
 
 @dataclass(frozen=True, slots=True)
 class SeenFact:
-    """One version of a fact. ``person_id`` is ``None`` for a fact of the household itself."""
+    """One version of a fact. ``person_id`` is ``None`` for a fact of the household itself; ``note`` for one that is no
+    adverse item.
+    """
 
     category: Category
     source: str
@@ -78,6 +81,7 @@ class SeenFact:
     recorded_from: datetime
     recorded_to: datetime | None = None
     owner: str = ""
+    note: AdverseNote | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +263,8 @@ def _facts(seen: Seen, members: Mapping[UUID, Member], day: date, recorded: date
     facts = []
     for fact in current:
         if fact.link is not None and not fact.link.names_person:
+            continue
+        if fact.note is not None and fact.note.is_repaired:
             continue
         if fact.person_id is not None and fact.person_id not in members:
             continue

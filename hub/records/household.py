@@ -1,7 +1,7 @@
 """Loads what may bear on households for the fold, in bulk: as many statements for one household as for a thousand."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +11,8 @@ import asyncpg
 from hub.core.clock import years_before
 from hub.core.identifiers import ADULT_AGE
 from hub.core.names import Category, LinkState
+from hub.records.adverse import AdverseNote
+from hub.records.adverse_notes import ItemOfPerson, notes_on
 from hub.records.effective import MERGE, SPLIT
 from hub.records.fold import Seen, SeenConsent, SeenFact, SeenHousehold, SeenMembership
 from hub.records.payloads import identity_context, open_identity, open_payload
@@ -145,8 +147,8 @@ async def load_seen(
 ) -> list[Seen]:
     """What the hub knows (knew at ``recorded``) about each of these households that is current, ready to fold.
 
-    Facts are loaded for adults on ``day`` only. Seven statements, whatever the number of households; the time goes into
-    opening the sealed payloads, about ten microseconds each.
+    Facts are loaded for adults on ``day`` only. Seven statements, nine where there are adverse items, whatever the
+    number of households; the time goes into opening the sealed payloads, about ten microseconds each.
     """
     if recorded is LATEST:
         read = await _read_present(connection, household_ids, day)
@@ -157,6 +159,7 @@ async def load_seen(
     consents: defaultdict[UUID | None, list[SeenConsent]] = defaultdict(list)
     for consent in read.consents:
         consents[consent.person_id].append(consent)
+    noted = await _notes(connection, keys, (*read.facts, *read.household_facts), recorded)
     elsewhere, facts = _Grouped(read.elsewhere, "person_id"), _Grouped(read.facts, "person_id")
     by_household = _Grouped(read.memberships, "household_id"), _Grouped(read.household_facts, "household_no")
     seen = []
@@ -169,7 +172,7 @@ async def load_seen(
             Seen(
                 household=_household(household, lineage),
                 memberships=[_membership(keys, m) for m in (*own, *others)],
-                facts=[_fact(keys, fact) for fact in told],
+                facts=[_fact(keys, fact, noted) for fact in told],
                 consents=[consent for p in concerned for consent in consents[p]],
             )
         )
@@ -287,7 +290,17 @@ def _consent(keys: KeyService, record: asyncpg.Record) -> SeenConsent:
     return SeenConsent(record["source"], consent_id, record["person_id"], granted, expires, withdrawn)
 
 
-def _fact(keys: KeyService, record: asyncpg.Record) -> SeenFact:
+async def _notes(
+    connection: asyncpg.Connection, keys: KeyService, facts: Iterable[asyncpg.Record], recorded: datetime
+) -> dict[ItemOfPerson, AdverseNote]:
+    return await notes_on(connection, keys, {_item(fact) for fact in facts if fact["adverse"]}, recorded)
+
+
+def _item(record: asyncpg.Record) -> ItemOfPerson:
+    return ItemOfPerson(record["source"], record["source_key"], record["person_id"])
+
+
+def _fact(keys: KeyService, record: asyncpg.Record, noted: Mapping[ItemOfPerson, AdverseNote]) -> SeenFact:
     payload = open_payload(keys, record["payload"], record["row_id"])
     category = Category(record["category"])
     return SeenFact(
@@ -308,4 +321,5 @@ def _fact(keys: KeyService, record: asyncpg.Record) -> SeenFact:
         recorded_from=record["recorded_from"],
         recorded_to=record["recorded_to"],
         owner=record["source_key"].split("|")[1] if category in {Category.BANK_LINE, Category.BANK_LOAN} else "",
+        note=noted[_item(record)] if record["adverse"] else None,
     )

@@ -101,7 +101,8 @@ class Judge:
     ``held`` maps (source key, version rank) to the rows held under it; ``unreadable`` holds the content hashes of rows
     whose key could not be read, for sources without files. ``latest_wins`` marks a source that shows only the current
     state, where a row read later is newer even at an equal version (social security interface, section 2). ``ids``
-    gives the ids of new rows.
+    gives the ids of new rows. ``purged``: the newest version rank of each key whose adverse item was purged; what is
+    not newer belongs to that item and has ended with it.
     """
 
     ids: Iterator[UUID]
@@ -111,6 +112,7 @@ class Judge:
     latest_wins: bool
     unreadable: set[bytes]
     has_file: bool
+    purged: Mapping[str, int] = field(default_factory=dict)
     result: Judgement = field(default_factory=Judgement)
 
     def judge(
@@ -129,6 +131,8 @@ class Judge:
         may_conflict = under_key and not (row.tombstone or self.latest_wins or unreadable)
         if may_conflict and any(held.content_hash not in hashes for held in under_key):
             reasons = in_order(reasons, QuarantineReason.DUP_CONFLICT)
+        if row.adverse and row.version_rank <= self.purged.get(row.source_key, -1):
+            reasons = in_order(reasons, QuarantineReason.ADVERSE_EXPIRED)
         if not row.tombstone and self.business_date is not None and row.kind is RowKind.FACT:
             row, reasons = self._judge_consent(row, subjects, guarantors, reasons)
         judged = JudgedRow(next(self.ids), row, hashes[0], subjects, reasons)

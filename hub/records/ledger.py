@@ -37,10 +37,10 @@ async def merge_step(
         "SELECT arrivals FROM ingest.source_state WHERE source = $1 FOR UPDATE", source.name
     )
     with passing(Phase.STAGE):
-        held = await _held(connection, source, step) if arrivals else {}
+        held, purged = await _held(connection, source, step) if arrivals else ({}, {})
         known = {key for key, _ in held}
     with passing(Phase.JUDGE):
-        judge = await _judge(connection, keys, source, step, held)
+        judge = await _judge(connection, keys, source, step, held, purged)
     new = judge.result.new
     with passing(Phase.MERGE):
         contested = await _contested(connection, source, step, new, known)
@@ -63,6 +63,7 @@ async def _judge(
     source: SourceInRun,
     step: Step,
     held: dict[tuple[str, int], list[Held]],
+    purged: dict[str, int],
 ) -> Judge:
     """Judge row after row against what is held under their keys."""
     judge = Judge(
@@ -73,6 +74,7 @@ async def _judge(
         latest_wins=source.kind in LATEST_WINS_KINDS,
         unreadable=await _unreadable(connection, source, step),
         has_file=step.file is not None,
+        purged=purged,
     )
     content_index, identity_index = keys.indexer("content"), keys.indexer("identity")
     people: dict[str, tuple[bytes, ...]] = {}
@@ -93,15 +95,20 @@ async def _judge(
     return judge
 
 
-async def _held(connection: asyncpg.Connection, source: SourceInRun, step: Step) -> dict[tuple[str, int], list[Held]]:
-    """All rows under the keys of the step, by key and version rank."""
+async def _held(
+    connection: asyncpg.Connection, source: SourceInRun, step: Step
+) -> tuple[dict[tuple[str, int], list[Held]], dict[str, int]]:
+    """All rows under the keys of the step, by key and version rank; and the newest rank of those that were purged."""
     held: dict[tuple[str, int], list[Held]] = {}
-    for key, rank, content_hash, state, reason, is_current in await connection.fetch(
-        """SELECT source_key, version_rank, content_hash, state, reason, is_current FROM ingest.held_row
+    purged: dict[str, int] = {}
+    for key, rank, content_hash, state, reason, is_current, purged_at in await connection.fetch(
+        """SELECT source_key, version_rank, content_hash, state, reason, is_current, purged_at FROM ingest.held_row
            WHERE source = $1 AND source_key = ANY($2)""",
         source.name,
         sorted({row.source_key for row in step.rows}),
     ):
+        if purged_at is not None:
+            purged[key] = max(rank, purged.get(key, rank))
         held.setdefault((key, rank), []).append(
             Held(
                 content_hash,
@@ -110,7 +117,7 @@ async def _held(connection: asyncpg.Connection, source: SourceInRun, step: Step)
                 is_superseded=state == "VALID" and not is_current,
             )
         )
-    return held
+    return held, purged
 
 
 async def _contested(

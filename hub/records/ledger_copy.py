@@ -11,6 +11,7 @@ import orjson
 
 from hub.core.contracts import contract_of
 from hub.core.rows import CheckedRow, FileRead, RowKind
+from hub.records.adverse import ended_on
 from hub.records.judge import JudgedRow
 from hub.store.keys import KeyService
 
@@ -20,7 +21,7 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 _HELD_COLUMNS = (
     "row_id", "source", "source_key", "version", "version_rank", "content_hash", "arrival", "kind", "tombstone",
     "state", "reason", "is_current", "subject_index", "file_name", "file_group", "file_number", "first_run",
-    "current_run",
+    "current_run", "adverse", "adverse_ended_on",
 )  # fmt: skip
 _OBSERVATION_COLUMNS = (
     "observation_id", "row_id", "source", "source_key", "version", "kind", "category", "tombstone", "subject_index",
@@ -89,11 +90,14 @@ def _held_records(
         row, reason = judged.row, judged.reason
         is_current = judged.row_id in current
         # Of a row that may only be counted not even the blind index of its subject is kept.
-        subject = judged.subject if reason is None or reason.keeps_row else None
+        is_kept = reason is None or reason.keeps_row
+        subject = judged.subject if is_kept else None
+        adverse = row.category if row.adverse and is_kept else None
         yield (
             judged.row_id, source.name, row.source_key, row.version, row.version_rank, judged.content_hash, arrival,
             row.kind, row.tombstone, "VALID" if reason is None else "QUARANTINED", reason, is_current, subject,
             *of_file, source.run_id, source.run_id if is_current else None,
+            adverse, ended_on(row) if adverse else None,
         )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from hub.core.clock import iso
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow
+from hub.records.adverse import ended_on
 from hub.records.judge import Held, Judge, JudgedRow
 from hub.records.ledger import LATEST_WINS_KINDS, booked_consents, store_consents
 from hub.records.quarantine import entry_id
@@ -117,11 +118,13 @@ async def repair_entry(
     """Put the corrected row in the place of the delivered one; the entry is closed."""
     await connection.execute(
         """INSERT INTO ingest.held_row (row_id, source, source_key, version, version_rank, content_hash, arrival, kind,
-               tombstone, state, subject_index, file_name, file_group, file_number, first_run)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, false, 'VALID', $9, $10, $11, $12, $13)""",
+               tombstone, state, subject_index, file_name, file_group, file_number, first_run, adverse,
+               adverse_ended_on)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, false, 'VALID', $9, $10, $11, $12, $13, $14, $15)""",
         judged.row_id, entry.source, entry.source_key, entry.version, entry.version_rank, judged.content_hash,
         entry.arrival, judged.row.kind.value, judged.subject, entry.file_name,
-        entry.file_group, entry.file_number, run_id,
+        entry.file_group, entry.file_number, run_id, judged.row.category if judged.row.adverse else None,
+        ended_on(judged.row),
     )  # fmt: skip
     provenance = {
         "entry": entry_id(entry.number),

@@ -1,9 +1,9 @@
 """Keeps the stored sections equal to the fold: households that a batch touched, and those whose day has come."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +14,7 @@ from hub.records.bodies import Section, next_change, sections_of, usable_facts
 from hub.records.challenge_store import Folded
 from hub.records.challenges import challenges_of
 from hub.records.coverage import note_coverage
-from hub.records.fold import FOLD_VERSION, fold
+from hub.records.fold import FOLD_VERSION, Seen, fold
 from hub.records.household import LATEST, load_seen
 from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
@@ -24,6 +24,31 @@ HOUSEHOLDS_AT_ONCE = 500
 """Households folded in one transaction: bounds memory, and what a crash makes do again."""
 
 _Key = tuple[str, UUID, UUID, str, str, str]
+
+
+class _Wanted(NamedTuple):
+    """A section to be stored, and the one that takes its place when an adverse item in it is over."""
+
+    section: Section
+    after: Section | None
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What tells whether the stored one is the same."""
+        one, after = self.section, self.after
+        follows = (None, None) if after is None else (after.digest, after.expires_on)
+        return one.source_time, one.changes_on, one.digest, one.expires_on, *follows
+
+
+def _with_what_follows(seen: Seen, sections: Sequence[Section]) -> Iterator[tuple[Section, Section | None]]:
+    """Each section with the one after it, as it will be on the day on which it expires."""
+    later = {
+        day: {(s.person_id, s.category, s.form, s.owner): s for s in sections_of(fold(seen, day, LATEST))}
+        for day in {section.expires_on for section in sections}
+        if day is not None
+    }
+    for s in sections:
+        yield s, later[s.expires_on].get((s.person_id, s.category, s.form, s.owner)) if s.expires_on else None
 
 
 class AfterFold(Protocol):
@@ -156,7 +181,7 @@ async def _refresh(
             "SELECT household_id, county FROM record.household WHERE household_id = ANY($1)", list(household_ids)
         )
     }
-    wanted: dict[_Key, Section] = {}
+    wanted: dict[_Key, _Wanted] = {}
     folds: list[tuple[UUID, Any]] = []
     challenged: list[Folded] = []
     for seen in await load_seen(connection, keys, household_ids, day):
@@ -164,9 +189,9 @@ async def _refresh(
         usable = usable_facts(record)
         sections = sections_of(record, usable)
         household_id = seen.household.household_id
-        for s in sections:
+        for s, after in _with_what_follows(seen, sections):
             key = (counties[household_id], household_id, s.person_id, s.category.value, s.form.value, s.owner)
-            wanted[key] = s
+            wanted[key] = _Wanted(s, after)
         found = challenges_of(record, usable)
         days = [day for day in (next_change(record, sections), found.changes_on) if day is not None]
         folds.append((household_id, min(days, default=None)))
@@ -179,13 +204,13 @@ async def _refresh(
 
 
 async def _store(
-    connection: asyncpg.Connection, household_ids: Sequence[UUID], wanted: dict[_Key, Section], now: datetime
+    connection: asyncpg.Connection, household_ids: Sequence[UUID], wanted: dict[_Key, _Wanted], now: datetime
 ) -> None:
     stored = {
-        tuple(record[:6]): (record["digest"], record["changes_on"], record["source_time"], record["fold_version"])
+        tuple(record[:6]): tuple(record[6:])
         for record in await connection.fetch(
-            """SELECT county, household_id, person_id, category, form, owner, digest, changes_on, source_time,
-                   fold_version
+            """SELECT county, household_id, person_id, category, form, owner, source_time, changes_on, digest,
+                   expires_on, digest_after, after_expires_on, fold_version
                FROM record.section WHERE household_id = ANY($1)""",
             list(household_ids),
         )
@@ -201,20 +226,24 @@ async def _store(
             *map(list, zip(*gone, strict=True)),
         )
     changed = [
-        (*key, s.body, s.source, s.source_time, s.changes_on, s.digest)
+        (*key, s.section.body, s.section.source, s.after and s.after.body, *s.state)
         for key, s in wanted.items()
-        if stored.get(key) != (s.digest, s.changes_on, s.source_time, FOLD_VERSION)
+        if stored.get(key) != (*s.state, FOLD_VERSION)
     ]
     if changed:
         await connection.execute(
             """INSERT INTO record.section (county, household_id, person_id, category, form, owner, body, source,
-                   source_time, changes_on, digest, folded_at, fold_version)
-               SELECT n.*, $12, $13
+                   body_after, source_time, changes_on, digest, expires_on, digest_after, after_expires_on, folded_at,
+                   fold_version)
+               SELECT n.*, $16, $17
                FROM unnest($1::bpchar[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
-                           $8::text[], $9::timestamptz[], $10::date[], $11::bytea[]) AS n
+                           $8::text[], $9::text[], $10::timestamptz[], $11::date[], $12::bytea[], $13::date[],
+                           $14::bytea[], $15::date[]) AS n
                ON CONFLICT (county, household_id, person_id, category, form, owner) DO UPDATE SET
-                   body = EXCLUDED.body, source = EXCLUDED.source, source_time = EXCLUDED.source_time,
-                   changes_on = EXCLUDED.changes_on, digest = EXCLUDED.digest, folded_at = EXCLUDED.folded_at,
+                   body = EXCLUDED.body, source = EXCLUDED.source, body_after = EXCLUDED.body_after,
+                   source_time = EXCLUDED.source_time, changes_on = EXCLUDED.changes_on, digest = EXCLUDED.digest,
+                   expires_on = EXCLUDED.expires_on, digest_after = EXCLUDED.digest_after,
+                   after_expires_on = EXCLUDED.after_expires_on, folded_at = EXCLUDED.folded_at,
                    fold_version = EXCLUDED.fold_version""",
             *map(list, zip(*changed, strict=True)),
             now,

@@ -93,7 +93,6 @@ async def resolve_audit_events(
 
 
 def _access(entry: AccessEntry, page: HistoryPage, context: OperationContext) -> Access:
-    own = entry.own or {}
     names = page.names.get(entry.organisation)
     chinese = context.language == "zh"
     return Access(
@@ -108,9 +107,22 @@ def _access(entry: AccessEntry, page: HistoryPage, context: OperationContext) ->
         organisation_id=_id(entry.organisation) if entry.organisation else None,
         purpose=entry.purpose,
         decision=entry.decision,
-        categories=list(dict.fromkeys(str(section[0]) for section in own.get("sections", ()))),
+        categories=_opened(entry),
         is_intact=entry.intact,
     )
+
+
+def _opened(entry: AccessEntry) -> list[str]:
+    """Categories that were opened to the asker. What was in them at the time is not told: a section that the law has
+    taken away since (征信业管理条例 art. 16) must leave no trace in the list.
+    """
+    own, shared = entry.own or {}, entry.shared or {}
+    if own.get("named") and "withheld" in shared:
+        kept_back = {tuple(part[:2]) for part in shared["withheld"]}
+        opened = [] if entry.decision == "deny" else [p for p in shared["asked"] if tuple(p) not in kept_back]
+    else:
+        opened = own.get("sections", [])
+    return list(dict.fromkeys(str(part[0]) for part in opened))
 
 
 def _event(leaf: Leaf, entry: bytes, proof: Receipt | None) -> AuditEvent:

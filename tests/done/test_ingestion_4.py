@@ -156,6 +156,10 @@ async def test_a_purged_item_and_an_erased_consent_are_named(database: Database,
         consent = await past.served.grant(PEOPLE[0], "risk-a")
         kept = await ask_profile(past)
         await owner.execute("DELETE FROM record.observation WHERE source_key = 't0|QS|1'")
+        await owner.execute(
+            "INSERT INTO record.adverse_purge (purged_at, category, regime, rows)"
+            " VALUES ('infinity', 'tax.arrears', 'PUBLIC_CREDIT', 1)"
+        )
         assert await refusal(past, kept) == Obstacle.ADVERSE_EXPIRED
         await owner.execute("ALTER TABLE consent.record DISABLE TRIGGER record_is_final")
         await owner.execute("ALTER TABLE consent.basis DROP CONSTRAINT basis_consent_id_fkey")

@@ -31,7 +31,9 @@ class Access:
     organisation_id: strawberry.ID | None = strawberry.field(description="机构编号。 The organisation's id.")
     purpose: str | None = strawberry.field(description="目的。 What for.")
     decision: str = strawberry.field(description="allow、mask 或 deny。 Whether all, some or nothing was given.")
-    categories: list[str] = strawberry.field(description="所给出的数据类别。 Categories that were given out.")
+    categories: list[str] = strawberry.field(
+        description="所开放的数据类别，无论当时有无数据。 Categories that were opened, even if they were empty."
+    )
     is_intact: bool = strawberry.field(description="记录是否完好。 Whether the entry is as it was signed.")
 
 

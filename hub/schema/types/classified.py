@@ -8,7 +8,7 @@ import strawberry
 from strawberry.schema_directive import Location
 
 from hub.core.fields import FIELDS, STRUCTURE, Sensitivity
-from hub.core.names import AbsenceReason, Form, Purpose, WithheldReason
+from hub.core.names import AbsenceReason, AdverseRegime, Form, Purpose, WithheldReason
 from hub.schema.types.scalars import camel
 
 T = TypeVar("T")
@@ -23,6 +23,11 @@ FORM = _enum(Form, "How much of a value is shown.")
 PURPOSE = _enum(Purpose, "What data are wanted for; it decides, with the basis, which fields are shown.")
 WITHHELD_REASON = _enum(WithheldReason, "Why a value is kept back; the same whether or not there is a value.")
 ABSENCE_REASON = _enum(AbsenceReason, "Why a granted field has no value.")
+ADVERSE_REGIME = _enum(
+    AdverseRegime,
+    "不良信息适用的制度。 CREDIT_REPORTING: 征信业管理条例, five years after the end. PUBLIC_CREDIT: 信用修复管理办法, "
+    "three years after the end, or until the body that decided repairs it.",
+)
 
 
 @strawberry.schema_directive(

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from hub.core.names import AdverseRegime
 from hub.schema.types.classified import disclosed
 from hub.schema.types.scalars import Date, DateTime, Decimal
 
@@ -173,11 +174,28 @@ class AdverseItem(Fact):
     """不良信息。 One adverse item; never contract detail."""
 
     kind: str | None
+    regime: AdverseRegime | None
     since: Date | None
     notice_date: Date | None
     ended_on: Date | None
     expires_on: Date | None
     statement: str | None
+    stated_on: Date | None
+
+
+@disclosed
+class OwnAdverseItem(Fact):
+    """本人不良信息。 One adverse item, for the person himself, who may put a statement beside it."""
+
+    item_id: strawberry.ID | None
+    kind: str | None
+    regime: AdverseRegime | None
+    since: Date | None
+    notice_date: Date | None
+    ended_on: Date | None
+    expires_on: Date | None
+    statement: str | None
+    stated_on: Date | None
 
 
 @disclosed

@@ -18,6 +18,7 @@ from hub.schema.types.sections import (
     HouseholdSection,
     IdentitySection,
     OtherAdult,
+    OwnAdverseSection,
     OwnBankSection,
     OwnClinicArrearsSection,
     OwnReliefSection,
@@ -99,7 +100,7 @@ class OwnRecord:
     clinic_arrears: OwnClinicArrearsSection
     relief: OwnReliefSection
     bank: OwnBankSection
-    adverse: AdverseSection
+    adverse: OwnAdverseSection
     conflicts: ConflictSection
     resolved: OwnResolvedSection
     adults_not_shown: int | None

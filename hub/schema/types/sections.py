@@ -15,6 +15,7 @@ from hub.schema.types.facts import (
     LinesTotal,
     Loan,
     LoansTotal,
+    OwnAdverseItem,
     Relief,
     SocialInsurance,
     SourceConflict,
@@ -155,6 +156,14 @@ class AdverseSection:
 
     completeness: Completeness
     items: list[AdverseItem] | None
+
+
+@disclosed
+class OwnAdverseSection:
+    """本人不良信息。 Own adverse information; each item names itself, so that a statement can be put beside it."""
+
+    completeness: Completeness
+    items: list[OwnAdverseItem] | None
 
 
 @disclosed

@@ -1,0 +1,118 @@
+"""``hub adverse``: the purge of adverse items whose time is over, and repairs by competent bodies (docs/ADVERSE.md)."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli.session import open_database, read_settings, run
+from hub.cli.steward import acting_steward
+from hub.core.clock import iso
+from hub.core.errors import InputError
+from hub.flows.purge_adverse import Purged, between_pulls, list_expired, purge_adverse
+from hub.flows.receipts import receipt_desk
+from hub.flows.repair_adverse import Repair, RepairMade, repair_adverse
+from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.records.adverse import regime_of
+from hub.store.database import DbRole
+from hub.store.keys import FileKeys
+
+app = typer.Typer(help="Adverse items: purge and repair.", no_args_is_help=True)
+
+_Source = Annotated[str, typer.Option(help="The source that states the item.")]
+_Key = Annotated[str, typer.Option(help="Its source key, as `hub household show` tells it.")]
+_Document = Annotated[str, typer.Option(help="Number of the competent body's decision.")]
+_Day = Annotated[str, typer.Option(help="Day of that decision, YYYY-MM-DD.")]
+_Reason = Annotated[str, typer.Option(help="The case this is for; it is recorded.")]
+_Token = Annotated[Path | None, typer.Option(help="File with the access token of a registered data steward.")]
+
+
+@app.callback()
+def _adverse() -> None:
+    """Adverse items: purge and repair."""
+
+
+@app.command("purge")
+def purge_command(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, only count.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Destroy adverse items whose time is over. They are shown nowhere any more, whether or not this has run."""
+
+    async def work() -> list[Purged]:
+        async with _desk() as desk:
+            if not dry_run:
+                async with between_pulls(desk.database) as connection:
+                    return await purge_adverse(connection, desk.keys, desk.receipts, desk.clock)
+            connection = await desk.database.connect(DbRole.INGEST)
+            try:
+                return await list_expired(connection, desk.clock)
+            finally:
+                await connection.close()
+
+    found = run(work())
+    for part in found:
+        regime = regime_of(part.category).name.value
+        line = {"category": part.category.value, "regime": regime, "rows": part.rows, "held_back": part.held_back}
+        print(json.dumps(line) if as_json else f"{part.category:<16} {regime:<18} {part.rows:>8} rows")
+    if not found and not as_json:
+        print("No adverse item is over." if dry_run else "No adverse item was over.")
+
+
+@app.command("repair")
+def repair_command(
+    source: _Source,
+    source_key: _Key,
+    document: _Document,
+    decided_on: _Day,
+    reason: _Reason,
+    steward_token_file: _Token = None,
+) -> None:
+    """Record that the competent body repaired an item: from now on no answer shows it."""
+    _record(Repair(source, source_key, True, document, _day(decided_on)), reason, steward_token_file)
+
+
+@app.command("reinstate")
+def reinstate_command(
+    source: _Source,
+    source_key: _Key,
+    document: _Document,
+    decided_on: _Day,
+    reason: _Reason,
+    steward_token_file: _Token = None,
+) -> None:
+    """Take the record of a repair back: the item is shown again, for as long as its time is not over."""
+    _record(Repair(source, source_key, False, document, _day(decided_on)), reason, steward_token_file)
+
+
+def _record(repair: Repair, reason: str, token_file: Path | None) -> None:
+    async def work() -> RepairMade:
+        async with _desk() as desk:
+            steward = await acting_steward(desk.database, desk.keys, read_settings(), token_file)
+            command = "hub adverse repair" if repair.repaired else "hub adverse reinstate"
+            made, _ = await repair_adverse(desk, StewardAct(steward, reason, command, {}), repair)
+            return made
+
+    made = run(work())
+    told = {"repaired": made.repaired, "regime": made.regime.value, "recorded_at": iso(made.recorded_at)}
+    print(json.dumps({"source": repair.source, "source_key": repair.source_key, **told}, ensure_ascii=False))
+
+
+@asynccontextmanager
+async def _desk() -> AsyncIterator[StewardDesk]:
+    settings = read_settings()
+    database = await open_database(settings)
+    keys = FileKeys(settings.keys_folder)
+    async with receipt_desk(database, keys, settings.home) as receipts:
+        yield StewardDesk(database, keys, receipts)
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        raise InputError("the day of the decision is no day.", remedy="Write it as YYYY-MM-DD.") from None

@@ -1,0 +1,134 @@
+"""What was added to adverse items: statements of the people themselves, and repairs. Append-only, the newest counts."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from hub.core.clock import day_of
+from hub.core.ids import uuid7
+from hub.records.adverse import AdverseNote, item_id
+from hub.store.keys import KeyService
+
+Item = tuple[str, str]
+"""Source and source key of an adverse item."""
+
+_STATEMENTS = """
+SELECT s.source, s.source_key, s.statement_id, s.person_id, d.person_id AS known_as, s.sealed_text, s.stated_at
+FROM unnest($1::text[], $2::text[]) AS k (source, source_key)
+JOIN record.adverse_statement s USING (source, source_key)
+LEFT JOIN record.directory d ON d.blind_index = s.identity_index
+WHERE s.stated_at <= $3
+ORDER BY s.number
+"""
+
+_REPAIRS = """
+SELECT r.source, r.source_key, r.repaired
+FROM unnest($1::text[], $2::text[]) AS k (source, source_key)
+JOIN record.adverse_repair r USING (source, source_key)
+WHERE r.recorded_at <= $3
+ORDER BY r.number
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOfPerson:
+    """An adverse item and the person it is linked to."""
+
+    source: str
+    source_key: str
+    person_id: UUID | None
+
+
+async def notes_on(
+    connection: asyncpg.Connection, keys: KeyService, items: Collection[ItemOfPerson], recorded: datetime
+) -> dict[ItemOfPerson, AdverseNote]:
+    """What had been added to these items at ``recorded``. A statement shows only beside an item of who made it."""
+    if not items:
+        return {}
+    wanted = sorted({(item.source, item.source_key) for item in items})
+    asked = [source for source, _ in wanted], [key for _, key in wanted], recorded
+    statements: dict[tuple[Item, UUID], asyncpg.Record] = {}
+    for record in await connection.fetch(_STATEMENTS, *asked):
+        for person in {record["person_id"], record["known_as"]} - {None}:
+            statements[(record["source"], record["source_key"]), person] = record
+    repaired = {(r["source"], r["source_key"]): r["repaired"] for r in await connection.fetch(_REPAIRS, *asked)}
+    return {item: _note(keys, item, statements, repaired) for item in items}
+
+
+def _note(
+    keys: KeyService,
+    item: ItemOfPerson,
+    statements: Mapping[tuple[Item, UUID], asyncpg.Record],
+    repaired: Mapping[Item, bool],
+) -> AdverseNote:
+    key = (item.source, item.source_key)
+    made = None if item.person_id is None else statements.get((key, item.person_id))
+    is_said = made is not None and made["sealed_text"] is not None
+    return AdverseNote(
+        item_id=item_id(keys, *key),
+        statement=(
+            keys.open("statement", made["sealed_text"], made["statement_id"].bytes).decode()
+            if made is not None and is_said
+            else None
+        ),
+        stated_on=day_of(made["stated_at"]) if made is not None and is_said else None,
+        is_repaired=repaired.get(key, False),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewStatement:
+    """What a person says about an item; ``text`` is ``None`` where he takes his statement back."""
+
+    item: Item
+    person_id: UUID
+    text: str | None
+    event: UUID
+    now: datetime
+
+
+async def write_statement(connection: asyncpg.Connection, keys: KeyService, new: NewStatement) -> None:
+    """Write it down. Raises :class:`asyncpg.UniqueViolationError` if another one was faster."""
+    statement_id = uuid7()
+    sealed = None if new.text is None else keys.seal("statement", new.text.encode(), statement_id.bytes)
+    await connection.execute(
+        """INSERT INTO record.adverse_statement (county, statement_id, source, source_key, number, person_id,
+               identity_index, sealed_text, stated_at, event)
+           SELECT p.county, $1, $2, $3, coalesce((SELECT max(number) FROM record.adverse_statement
+                                                  WHERE source = $2 AND source_key = $3), 0) + 1,
+               p.person_id, p.identity_index, $5, $6, $7
+           FROM record.person p WHERE p.person_id = $4""",
+        statement_id, *new.item, new.person_id, sealed, new.now, new.event,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NewRepair:
+    """A decision of a competent body about an item; ``repaired`` false takes the one before back."""
+
+    item: Item
+    county: str
+    repaired: bool
+    decided_on: date
+    document: str
+    reason: str
+    steward: str
+    event: UUID
+    now: datetime
+
+
+async def write_repair(connection: asyncpg.Connection, keys: KeyService, new: NewRepair) -> None:
+    """Write it down. Raises :class:`asyncpg.UniqueViolationError` if another one was faster."""
+    repair_id = uuid7()
+    sealed = keys.seal("repair", orjson.dumps({"document": new.document, "reason": new.reason}), repair_id.bytes)
+    await connection.execute(
+        """INSERT INTO record.adverse_repair (county, repair_id, source, source_key, number, repaired, decided_on,
+               sealed, steward, recorded_at, event)
+           SELECT $1, $2, $3, $4, coalesce((SELECT max(number) FROM record.adverse_repair
+                                            WHERE source = $3 AND source_key = $4), 0) + 1, $5, $6, $7, $8, $9, $10""",
+        new.county, repair_id, *new.item, new.repaired, new.decided_on, sealed, new.steward, new.now, new.event,
+    )  # fmt: skip
