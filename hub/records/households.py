@@ -46,6 +46,11 @@ class Version(NamedTuple):
     valid_to: date | None
 
     @property
+    def place(self) -> tuple[str, str, str | None]:
+        """What makes one place differ from another."""
+        return self.status, self.village_code, self.group_no
+
+    @property
     def content(self) -> tuple[Any, ...]:
         """What it says. A row that comes again with a later time of change alone says nothing new."""
         return (*self[:7], *self[8:])
@@ -142,7 +147,8 @@ async def _newcomers(connection: asyncpg.Connection, changed: Collection[UUID]) 
 def versions_of(row: _Found, events: Iterable[EventEffect], held: Iterable[Version]) -> list[Version]:
     """Where the household has been, in order, the present place last.
 
-    A row that contains events does not tell the places before them; those stay as they were ``held``.
+    A row that contains events does not tell the places before them; those stay as they were ``held``. Where none was,
+    the first place that is known stands for the time before as well.
     """
     told = [
         Version(
@@ -160,7 +166,12 @@ def versions_of(row: _Found, events: Iterable[EventEffect], held: Iterable[Versi
         for old in held
         if old.valid_from is None or old.valid_from < first
     ]
-    return [*sorted(before, key=lambda version: version.valid_from or date.min), *told]
+    before.sort(key=lambda version: version.valid_from or date.min)
+    while before and before[-1].place == told[0].place:
+        told[0] = told[0]._replace(valid_from=before.pop().valid_from)
+    if not before:
+        told[0] = told[0]._replace(valid_from=None)
+    return [*before, *told]
 
 
 async def _held_versions(
@@ -168,20 +179,19 @@ async def _held_versions(
 ) -> defaultdict[str, list[tuple[UUID | None, Version]]]:
     """The versions recorded now of households that have or had earlier places; no id marks the present one."""
     records = await connection.fetch(
-        """WITH asked AS (
-               SELECT d.household_no, d.household_id FROM record.household_directory d WHERE d.household_no = ANY($1)
-           ), past AS (
-               SELECT p.* FROM asked JOIN record.past_household p USING (household_id) WHERE p.recorded_to = 'infinity'
+        """WITH asked AS MATERIALIZED (
+               SELECT d.household_id FROM record.household_directory d
+               WHERE d.household_no = ANY($1) AND (d.household_no = ANY($2) OR EXISTS (
+                   SELECT FROM record.past_household p
+                   WHERE p.household_id = d.household_id AND p.recorded_to = 'infinity'))
            )
            SELECT p.household_no, p.past_id, p.status, p.village_code, p.group_no, p.row_village_code, p.township_name,
                p.village_name, p.source, p.changed_at, p.valid_from, p.valid_to
-           FROM past p
+           FROM asked JOIN record.past_household p USING (household_id) WHERE p.recorded_to = 'infinity'
            UNION ALL
            SELECT h.household_no, NULL, h.status, h.village_code, h.group_no, h.row_village_code, h.township_name,
                h.village_name, h.source, h.changed_at, h.valid_from, NULL
-           FROM asked a JOIN record.household h USING (household_id)
-           WHERE h.held
-             AND (a.household_no = ANY($2) OR EXISTS (SELECT FROM past p WHERE p.household_id = a.household_id))""",
+           FROM asked JOIN record.household h USING (household_id) WHERE h.held""",
         list(numbers),
         list(with_events),
     )

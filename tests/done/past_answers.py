@@ -198,14 +198,18 @@ class PastAnswers:
         )
         if row is None:
             return
-        self.world.now += timedelta(minutes=1)
-        desk = StewardDesk(
-            self.served.hub.database, self.served.keys, self.served.hub.ports.consents.receipts, lambda: self.world.now
-        )
         member_no = f"C{self.random.randrange(len(PEOPLE))}"
         choice = LinkChoice(row["row_id"], LinkVerdict.LINK, row["seen"], member_no)
         if row["link"] == "CONFIRMED" and self.random.random() < 0.5:
             choice = LinkChoice(row["row_id"], LinkVerdict.UNLINK, row["seen"])
+        await self.decide(choice)
+
+    async def decide(self, choice: LinkChoice) -> None:
+        """A reviewer's decision, a minute after whatever came last."""
+        self.world.now += timedelta(minutes=1)
+        desk = StewardDesk(
+            self.served.hub.database, self.served.keys, self.served.hub.ports.consents.receipts, lambda: self.world.now
+        )
         await decide_link(desk, StewardAct("steward", "test", "hub links review decide", {}), choice)
 
     # What is asked ------------------------------------------------------------------------------------------------

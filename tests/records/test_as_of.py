@@ -1,6 +1,6 @@
 """Readings as of a day and an instant: what was shown once can be folded again, whatever came after it."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -137,6 +137,18 @@ async def test_last_years_record_shows_last_years_members_place_and_lineage(worl
         assert members(after) == {"C1": "刀岩保"}
         assert members(await record_of(world, "H2", recorded, date(2026, 10, 3))) == {"C2": "思月"}
         assert members(await record_of(world, "H2", recorded, date(2026, 10, 2))) == {}
+
+
+async def test_a_place_before_an_event_that_nobody_told_of_is_the_first_that_is_known(world: World) -> None:
+    move = event("E3", "03", "2026-09-05", from_household="H1", to_village_code=OTHER_VILLAGE, to_group_no="01")
+    moved = household("H1", village=OTHER_VILLAGE, group_no="01", changed_at="2026-10-01T02:00:00+08:00")
+    await world.pull(civil=[moved, member("C1", "H1", "刀岩保", DAO), move])
+    await world.pull(civil=[household("H1", village=OTHER_VILLAGE, group_no="01", version=2)])
+    for recorded in (world.now - timedelta(hours=1), world.now):
+        record = await record_of(world, "H1", recorded, date(2025, 1, 1))
+        assert record is not None
+        assert (record.household.village_code, members(record)) == (OTHER_VILLAGE, {"C1": "刀岩保"})
+    assert await world.connection.fetchval("SELECT count(*) FROM record.past_household") == 0
 
 
 async def test_who_left_and_came_back_was_there_before_and_not_between(world: World) -> None:
