@@ -41,9 +41,8 @@ _COLUMNS = (
 
 
 class Folded(NamedTuple):
-    """The challenges of one household's record, with the county that it lies in."""
+    """The challenges of one household's record."""
 
-    county: str
     household_id: UUID
     found: Found
 
@@ -69,17 +68,18 @@ async def sync_challenges(
 
     ``households`` are all that were to be folded: of those that are no more, nobody is asked on.
     """
-    wanted: dict[_Key, tuple[Folded, Wanted]] = {}
+    wanted: dict[_Key, tuple[UUID, Wanted]] = {}
     people: set[UUID] = set()
     for one in folded:
         people |= one.found.people
         for each in one.found.wanted:
-            wanted.setdefault((each.source, each.source_key, each.attribute.value), (one, each))
+            wanted.setdefault((each.source, each.source_key, each.attribute.value), (one.household_id, each))
     held = await connection.fetch(
         """SELECT county, challenge_id, person_id, source, source_key, attribute, cause, stated, version, outcome
            FROM record.challenge
            WHERE (person_id = ANY($1) AND (closed_at IS NULL OR outcome = ANY($3)))
-              OR (household_id = ANY($2) AND closed_at IS NULL)""",
+              OR (household_id = ANY($2) AND closed_at IS NULL)
+           ORDER BY challenge_id""",
         list(people),
         list(households),
         list(_SILENCING),
@@ -88,17 +88,17 @@ async def sync_challenges(
     ended = [r for r in held if r["outcome"] is None and r["challenge_id"] not in repeated]
     gone = await _gone(connection, [r for r in ended if r["person_id"] not in people])
     ended = [r for r in ended if r["person_id"] in people or r["person_id"] in gone]
-    await _close(connection, ended, now)
+    closed = await _close(connection, ended, now)
     asked = {_key(record) for record in held if record["challenge_id"] in repeated}
     opened = await _open(connection, keys, {key: wanted[key] for key in wanted if key not in asked}, now)
-    return Changed(tuple(opened), tuple(record["challenge_id"] for record in ended))
+    return Changed(tuple(opened), tuple(closed))
 
 
 def _key(record: asyncpg.Record) -> _Key:
     return record["source"], record["source_key"], record["attribute"]
 
 
-def _repeats(keys: KeyService, record: asyncpg.Record, wanted: Mapping[_Key, tuple[Folded, Wanted]]) -> bool:
+def _repeats(keys: KeyService, record: asyncpg.Record, wanted: Mapping[_Key, tuple[UUID, Wanted]]) -> bool:
     """Whether a challenge that stands, or that a steward has answered, is what is wanted now."""
     found = wanted.get(_key(record))
     if found is None or found[1].cause != record["cause"]:
@@ -117,38 +117,46 @@ async def _gone(connection: asyncpg.Connection, ended: Sequence[asyncpg.Record])
     return {record["person_id"] for record in records}
 
 
-async def _close(connection: asyncpg.Connection, ended: Sequence[asyncpg.Record], now: datetime) -> None:
+async def _close(connection: asyncpg.Connection, ended: Sequence[asyncpg.Record], now: datetime) -> list[UUID]:
     """CORRECTED where the row was sent anew or taken back, DISSOLVED where only others spoke."""
     if not ended:
-        return
-    await connection.execute(
+        return []
+    records = await connection.fetch(
         """UPDATE record.challenge c SET closed_at = $3, closed_by = $4, outcome =
                CASE WHEN c.attribute <> $5 AND EXISTS (
                    SELECT FROM record.observation o WHERE o.source = c.source AND o.source_key = c.source_key
                      AND o.recorded_to = 'infinity' AND o.version = c.version AND NOT o.tombstone)
                THEN 'DISSOLVED' ELSE 'CORRECTED' END
            FROM unnest($1::bpchar[], $2::uuid[]) AS e (county, challenge_id)
-           WHERE c.county = e.county AND c.challenge_id = e.challenge_id""",
+           WHERE c.county = e.county AND c.challenge_id = e.challenge_id AND c.closed_at IS NULL
+           RETURNING c.challenge_id""",
         [record["county"] for record in ended],
         [record["challenge_id"] for record in ended],
         now,
         MACHINE,
         Attribute.MEMBERSHIP.value,  # stated by the roster alone: if it is gone, the roster has changed
     )
+    return [record["challenge_id"] for record in records]
 
 
 async def _open(
-    connection: asyncpg.Connection, keys: KeyService, fresh: Mapping[_Key, tuple[Folded, Wanted]], now: datetime
+    connection: asyncpg.Connection, keys: KeyService, fresh: Mapping[_Key, tuple[UUID, Wanted]], now: datetime
 ) -> list[UUID]:
     if not fresh:
         return []
     due = day_of(now) + timedelta(days=precedence().answer_days)
+    # The person's own county, which two households of his have in common.
+    counties = await connection.fetch(
+        "SELECT person_id, county FROM record.person WHERE person_id = ANY($1)",
+        list({each.person_id for _, each in fresh.values()}),
+    )
+    county_of = {record["person_id"]: record["county"] for record in counties}
     rows = [
         (
-            one.county,
+            county_of[each.person_id],
             uuid7(),
             each.person_id,
-            one.household_id,
+            household_id,
             each.source,
             each.source_key,
             each.attribute.value,
@@ -159,9 +167,10 @@ async def _open(
             now,
             due,
         )
-        for one, each in fresh.values()
+        for household_id, each in (fresh[key] for key in sorted(fresh))
     ]
-    # Not COPY: of a person in two households, one of two batches comes second.
+    # Of a person in two households, one of two batches that are folded side by side comes second; in the order of keys
+    # neither waits for the other in a circle.
     opened = await connection.fetch(
         f"""INSERT INTO record.challenge ({", ".join(_COLUMNS)})
             SELECT * FROM unnest($1::bpchar[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],

@@ -195,7 +195,7 @@ async def _refresh(
         found = challenges_of(record, usable)
         days = [day for day in (next_change(record, sections), found.changes_on) if day is not None]
         folds.append((household_id, min(days, default=None)))
-        challenged.append(Folded(counties[household_id], household_id, found))
+        challenged.append(Folded(household_id, found))
     await _store(connection, household_ids, wanted, now)
     await _note_folds(connection, household_ids, folds)
     await note_coverage(connection, household_ids, day)
