@@ -27,12 +27,13 @@ IN_FORCE = {
         "life@1": "ca4284d49724",
     }
 }
-"""First twelve digits of the digests of the rules that each version of the fold writes by."""
+"""Version of the fold -> first twelve digits of the digests of the rules by which it and later ones write."""
 
 
 def test_a_change_of_the_rules_is_a_new_version_of_the_rule_and_of_the_fold() -> None:
     newest = {f"{rule.attribute}@{rule.version}": rule.digest.hex()[:12] for rule in precedence().newest.values()}
-    assert newest == IN_FORCE[FOLD_VERSION], "add a version to precedence.toml, and raise FOLD_VERSION"
+    assert max(IN_FORCE) <= FOLD_VERSION
+    assert newest == IN_FORCE[max(IN_FORCE)], "add a version to precedence.toml, and raise FOLD_VERSION"
     held = {f"{attribute}@{version}" for attribute, version in precedence().versions}
     assert held >= {name for names in IN_FORCE.values() for name in names}, "a rule that was in force is never removed"
 
