@@ -1,7 +1,7 @@
 """A wrongly linked clinic bill can be found, unlinked and re-linked by a reviewer, over the API that reviewers use.
 
 The bill of one woman was linked to her namesake. A bank with consent of both sees what holds at each moment; the
-history keeps who was linked when.
+history keeps who was linked when, and every answer that the bank ever got replays byte for byte.
 """
 
 import json
@@ -15,6 +15,10 @@ import pytest
 
 from hub.access.publish import publish
 from hub.app import open_hub
+from hub.audit.proof import Receipt
+from hub.core.clock import system_clock
+from hub.flows.replay_answer import ReplayQuery, replay_answer
+from hub.schema.replay import run_again
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.api.world import BANK_A, COUNTY, Api, settings_in
@@ -41,6 +45,7 @@ class Review:
 
     def __init__(self, api: Api, world: World) -> None:
         self.api, self.world = api, world
+        self.answers: list[tuple[bytes, Receipt]] = []
 
     async def seed(self) -> None:
         owner = self.api.owner
@@ -84,8 +89,16 @@ class Review:
         given = {"borrower": {"identity": {"idNumber": id_number, "name": "思月"}}, "purpose": "LOAN_APPLICATION",
                  "officer": "officer.li"}  # fmt: skip
         reply = await self.api.ask(await self.api.system_token(), PROFILE, {"input": given})
+        content, proof = reply.content, reply.json()["extensions"]["receipt"]["proof"]
+        data = content[len(b'{"data":') : content.index(b',"extensions":')]
+        self.answers.append((data, Receipt.parse(proof)))
         bands = reply.json()["data"]["borrowerProfile"]["clinicArrears"]["bands"]
         return [band["balanceBand"] for band in bands or []]
+
+    async def replay(self, receipt: Receipt) -> bytes:
+        desk = self.api.hub.ports.stewards
+        query = ReplayQuery("auditor", "test")
+        return await replay_answer(desk.database, desk.keys, desk.receipts, query, receipt, run_again, system_clock)
 
 
 @pytest.fixture
@@ -131,6 +144,9 @@ async def test_a_wrongly_linked_bill_is_found_unlinked_and_linked_anew(review: R
     assert [tuple(row) for row in history] == [
         ("REVIEW", None), ("CONFIRMED", wrong), ("REVIEW", None), ("CONFIRMED", right),
     ]  # fmt: skip
+    assert len({data for data, _ in review.answers}) == 2, "a bill, and nothing"
+    for data, receipt in review.answers:
+        assert await review.replay(receipt) == data
 
 
 async def test_a_decision_repeated_under_its_key_is_answered_as_the_first_time(review: Review) -> None:

@@ -19,7 +19,7 @@ from hub.records.link_review import DAMAGED_NUMBER, WireHint, wire_hint
 from hub.records.linkage.locating import Locator
 from hub.records.linkage.model import model_name
 from hub.records.linkage.scoring import Scored, score
-from hub.records.linkage.tables import SCHEMA, Person, Unnamed, people_table, rows_table
+from hub.records.linkage.tables import People, Unnamed, rows_table
 from hub.records.links import LENT_PHONE_MAX
 from hub.records.payloads import open_hint, open_identity
 from hub.records.places import VillageName
@@ -88,14 +88,14 @@ async def propose(connection: asyncpg.Connection, keys: KeyService, today: date,
     """
     said = await _waiting(connection, keys)
     found: list[Scored] = []
-    people_ids: pa.ChunkedArray | None = None
+    people_ids: list[bytes] = []
     if said:
         phones = await _phones(connection, keys, said)
         rows = rows_table(_unnamed(keys, said, await _locator(connection), phones))
         people, people_ids = await _people(connection, keys, phones, years_before(today, ADULT_AGE))
         found = await asyncio.to_thread(score, people, rows)
     refused = await _refused(connection, [one.row_id for one in said])
-    named = [(said[p.row].row_id, UUID(bytes=people_ids[p.person].as_py()), p) for p in found if people_ids is not None]
+    named = [(said[p.row].row_id, UUID(bytes=people_ids[p.person]), p) for p in found]
     kept = [proposal for proposal in named if proposal[:2] not in refused]
     await _write(connection, [one.row_id for one in said], kept, now)
     bands: dict[str, int] = {}
@@ -151,33 +151,18 @@ def _unnamed(keys: KeyService, said: Sequence[_Said], locator: Locator, phones: 
 
 async def _people(
     connection: asyncpg.Connection, keys: KeyService, phones: Phones, born_until: date
-) -> tuple[pa.Table, pa.ChunkedArray]:
+) -> tuple[pa.Table, list[bytes]]:
     """The table of living adults, numbered from 0, and their ids in that order."""
-    tables: list[pa.Table] = [SCHEMA.empty_table()]
-    ids: list[pa.Array] = []
-    records: list[asyncpg.Record] = []
-    count = 0
-
-    def take() -> None:
-        nonlocal count
-        people = [_person(keys, phones, key, record) for key, record in enumerate(records, start=count)]
-        tables.append(people_table(people))
-        ids.append(pa.array([record["person_id"].bytes for record in records], pa.binary(16)))
-        count += len(records)
-        records.clear()
-
-    async for record in connection.cursor(_PEOPLE, born_until, prefetch=_CHUNK):
-        records.append(record)
-        if len(records) == _CHUNK:
-            take()
-    take()
-    return pa.concat_tables(tables), pa.chunked_array(ids, pa.binary(16))
-
-
-def _person(keys: KeyService, phones: Phones, key: int, record: asyncpg.Record) -> Person:
-    identity = open_identity(keys, record["sealed_identity"], record["person_id"].bytes)
-    phone = phones.number_of(record["phone_index"])
-    return Person(key, identity["name"] or "", record["village_code"], phone, identity["id_number"])
+    people, ids = People(), []
+    number_of = phones.number_of
+    cursor = await connection.cursor(_PEOPLE, born_until)
+    while records := await cursor.fetch(_CHUNK):
+        for person_id, sealed, village_code, phone_index in records:
+            context = person_id.bytes
+            identity = open_identity(keys, sealed, context)
+            people.add(identity["name"] or "", village_code, number_of(phone_index), identity["id_number"])
+            ids.append(context)
+    return people.table(), ids
 
 
 async def _refused(connection: asyncpg.Connection, row_ids: Collection[UUID]) -> set[tuple[UUID, UUID]]:
