@@ -21,7 +21,7 @@ from hub.connectors.kept_rows import KeptRow, correctable_fields, recheck, value
 from hub.core.canonical import INTEGER_MAX
 from hub.core.clock import day_of
 from hub.core.contracts import contract_of
-from hub.core.errors import HubError, InputError
+from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.flows.challenge_sources import challenging
@@ -42,7 +42,7 @@ from hub.records.quarantine_acts import (
     write_act,
 )
 from hub.records.quarantine_entries import QuarantinedRow, acts_of, bank_code_of, find_entry, subject_of_entry
-from hub.records.sections import refresh_at_once
+from hub.records.sections import is_settled, refresh_at_once
 from hub.records.settle import clear_overtaken
 
 CORRECTIONS_MAX = 40
@@ -136,9 +136,16 @@ async def _readmit(
     desk: StewardDesk, act: StewardAct, number: int, corrections: Mapping[str, Any] | None
 ) -> tuple[Readmitted, Receipt | None]:
     act.check()
-    now, event = desk.clock(), uuid7()
+    event = uuid7()
     try:
         async with desk.deciding() as connection:
+            if not await is_settled(connection):
+                raise RefusedError(
+                    "the last pull was broken off and its rows are not settled; nothing was changed.",
+                    remedy="Run the pull again first.",
+                    code="PULL_UNSETTLED",
+                )
+            now = desk.clock()  # in its turn: what was settled before was settled before this instant
             done = await _change(connection, desk, act, number, corrections, now, event)
     except StillBreaksError as refusal:
         await _record_refusal(desk, act, number, corrections, refusal, event)

@@ -156,7 +156,7 @@ class PersonalDataInVariablesRule(ValidationRule):
     and a variable's default value is part of the document too.
     """
 
-    TYPES: Mapping[str, str] = {"IdentityKey": "identity number or name"}
+    TYPES: Mapping[str, str] = {"IdentityKey": "identity number or name", "QuarantineCorrection": "corrected value"}
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
@@ -176,7 +176,7 @@ class PersonalDataInVariablesRule(ValidationRule):
         value = node.value
         if not isinstance(value, VariableNode) or value.name.value in self._with_default:
             self.report_error(
-                GraphQLError(f"An {self.TYPES[parent.name]} must be sent as a variable, never in the document.", node)
+                GraphQLError(f"The {self.TYPES[parent.name]} must be sent as a variable, never in the document.", node)
             )
 
 

@@ -9,6 +9,11 @@ from hub.schema.consent import (
     resolve_withdraw_consent,
 )
 from hub.schema.links import resolve_decide_link
+from hub.schema.quarantine import (
+    resolve_discard_quarantined_row,
+    resolve_release_quarantined_row,
+    resolve_repair_quarantined_row,
+)
 from hub.schema.types.consent import (
     GrantConsentResult,
     RefuseConsentResult,
@@ -16,6 +21,11 @@ from hub.schema.types.consent import (
     WithdrawConsentResult,
 )
 from hub.schema.types.links import DecideLinkResult
+from hub.schema.types.quarantine import (
+    DiscardQuarantinedRowResult,
+    ReleaseQuarantinedRowResult,
+    RepairQuarantinedRowResult,
+)
 
 
 @strawberry.type(description="操作。 Writes; an operation has one of them.")
@@ -38,4 +48,16 @@ class Mutation:
     decide_link: DecideLinkResult = strawberry.field(
         resolver=resolve_decide_link,
         description="认定一行所指何人，供数据管理员。 Decide whom a row means, for stewards; it shows at once.",
+    )
+    repair_quarantined_row: RepairQuarantinedRowResult = strawberry.field(
+        resolver=resolve_repair_quarantined_row,
+        description="更正被隔离的一行，供数据管理员。 Correct fields of a held-back row, for stewards.",
+    )
+    release_quarantined_row: ReleaseQuarantinedRowResult = strawberry.field(
+        resolver=resolve_release_quarantined_row,
+        description="放行被隔离的一行，供数据管理员。 Let a held-back row count as delivered, for stewards.",
+    )
+    discard_quarantined_row: DiscardQuarantinedRowResult = strawberry.field(
+        resolver=resolve_discard_quarantined_row,
+        description="废弃被隔离的一行，供数据管理员。 Destroy the content of a held-back row, for stewards.",
     )

@@ -9,12 +9,16 @@ from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
 from hub.schema.challenges import resolve_challenges
 from hub.schema.consent import resolve_consent_request, resolve_consents
+from hub.schema.coverage import resolve_coverage
 from hub.schema.links import resolve_link_review, resolve_link_reviews
+from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
 from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
+from hub.schema.types.coverage import CoverageResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
+from hub.schema.types.quarantine import QuarantineRowsResult, QuarantineSummaryResult
 
 
 @strawberry.type(description="查询。 Reads; an operation has one of them.")
@@ -54,4 +58,16 @@ class Query:
     link_review: LinkReviewResult = strawberry.field(
         resolver=resolve_link_review,
         description="一行与候选人并列，供数据管理员，须写明事由。 One such row beside the members who may be meant.",
+    )
+    quarantine_summary: QuarantineSummaryResult = strawberry.field(
+        resolver=resolve_quarantine_summary,
+        description="隔离区概况，供数据管理员。 What is held back by source, reason and age, for stewards.",
+    )
+    quarantine_rows: QuarantineRowsResult = strawberry.field(
+        resolver=resolve_quarantine_rows,
+        description="被隔离的数据，不含内容，供数据管理员。 What is held back, without content; `first` is 1 to 100.",
+    )
+    coverage: CoverageResult = strawberry.field(
+        resolver=resolve_coverage,
+        description="档案覆盖率，供监管、数据管理员、乡镇和采集员在本辖区内查看。 Coverage by area, for officials.",
     )
