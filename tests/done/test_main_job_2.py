@@ -96,13 +96,18 @@ async def test_the_order_of_the_agencies_does_not_matter(hub: HubUnderTest, tmp_
 
 
 async def _forget(hub: HubUnderTest) -> None:
-    """Empty the record, as in a hub that never pulled; the audit log stays."""
+    """Empty the record, as in a hub that never pulled; the audit log and what migrations and rules brought stay."""
     connection = await hub.database.connect(DbRole.OWNER)
     try:
         tables = await connection.fetch(
             """SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
-               WHERE schemaname IN ('ingest', 'record')"""
+               WHERE schemaname IN ('ingest', 'record') AND tablename NOT IN ('adverse_regime', 'coverage_rule', 'precedence_rule')"""
         )
-        await connection.execute("TRUNCATE " + ", ".join(record["name"] for record in tables))
+        names = [record["name"] for record in tables]
+        async with connection.transaction():
+            for state in ("DISABLE", "ENABLE"):  # what is never changed otherwise is emptied here
+                await connection.execute(";".join(f"ALTER TABLE {name} {state} TRIGGER USER" for name in names))
+                if state == "DISABLE":
+                    await connection.execute("TRUNCATE " + ", ".join(names))
     finally:
         await connection.close()
