@@ -1,5 +1,6 @@
 """The rules of effective state, without a database."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from hub.records.effective import (
     Stay,
     canonical_numbers,
     effective_household,
+    effective_places,
     effective_stays,
     with_remembered,
 )
@@ -77,6 +79,20 @@ def test_stays_do_not_overlap_and_the_last_event_wins(events: list[EventEffect])
 def test_events_already_contained_in_the_row_change_nothing(events: list[EventEffect]) -> None:
     contained = _row(changed_at=CHANGED + timedelta(days=30))
     assert effective_stays(contained, events) == effective_stays(contained, [])
+
+
+@given(_events())
+def test_places_follow_one_another_and_the_last_event_wins(events: list[EventEffect]) -> None:
+    row = HouseholdState("H1", "533103102203", "03", "ACTIVE", CHANGED)
+    places = effective_places(row, events)
+    assert places[-1].state == effective_household(row, events)
+    assert places[-1].until is None
+    for before, after in pairwise(places):
+        assert before.until == after.since
+        assert before.since is None or before.since < after.since  # type: ignore[operator]
+    assert places[0].state == row or places[0].since is not None
+    contained = replace(row, changed_at=CHANGED + timedelta(days=30))
+    assert [place.state for place in effective_places(contained, events)] == [contained]
 
 
 @given(_events())
