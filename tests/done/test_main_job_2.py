@@ -101,7 +101,8 @@ async def _forget(hub: HubUnderTest) -> None:
     try:
         tables = await connection.fetch(
             """SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
-               WHERE schemaname IN ('ingest', 'record') AND tablename NOT IN ('adverse_regime', 'coverage_rule', 'precedence_rule')"""
+               WHERE schemaname IN ('ingest', 'record')
+                 AND tablename NOT IN ('adverse_regime', 'coverage_rule', 'precedence_rule')"""
         )
         names = [record["name"] for record in tables]
         async with connection.transaction():
