@@ -39,13 +39,14 @@ def serve(
     base_port: Annotated[
         int | None, typer.Option(help="First of seven ports on 127.0.0.1 (default: any free ones).")
     ] = None,
+    at_once: Annotated[bool, typer.Option("--at-once", help="No limits of calls: to measure, not to try.")] = False,
 ) -> None:
     """Serve the sandbox agencies on 127.0.0.1 until interrupted.
 
     Then run: hub pull --sources DIRECTORY/sources.toml
     """
     day = as_of.date() if as_of else yesterday(system_clock())
-    run(_serve(directory, households, seed, day, base_port))
+    run(_serve(directory, households, seed, day, base_port, at_once=at_once))
 
 
 @app.command()
@@ -77,10 +78,14 @@ def token(
     print(run(work()))
 
 
-async def _serve(directory: Path, households: int, seed: int, day: date, base_port: int | None) -> None:
+async def _serve(
+    directory: Path, households: int, seed: int, day: date, base_port: int | None, *, at_once: bool
+) -> None:
     _tell(f"Making a prefecture of {households} households on {day}.")
     prefecture = await asyncio.to_thread(Prefecture, seed, households, day)
     sandbox = await Sandbox.start(directory, prefecture, base_port=base_port, tell=_tell)
+    if at_once:
+        await sandbox.answer_at_once()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -49,12 +49,17 @@ class SandboxProcess:
         seed: int,
         as_of: date,
         base_port: int | None = None,
+        at_once: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> "SandboxProcess":
-        """Start the child and wait until every agency answers. Raises :class:`SourceError` if it does not come up."""
+        """Start the child and wait until every agency answers; with ``at_once`` however often they are called.
+
+        Raises :class:`SourceError` if it does not come up.
+        """
         command = [sys.executable, "-m", "hub.sandbox.process", f"--directory={directory}"]
         command += [f"--households={households}", f"--seed={seed}", f"--as-of={as_of}"]
         command += [f"--base-port={base_port}"] if base_port else []
+        command += ["--at-once"] if at_once else []
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
@@ -118,6 +123,8 @@ async def _serve(options: argparse.Namespace) -> int:
         sandbox = await Sandbox.start(
             options.directory, prefecture, base_port=options.base_port, tell=lambda text: _say(doing=text)
         )
+        if options.at_once:
+            await sandbox.answer_at_once()
     except HubError as error:
         _say(error=str(error))
         return 1
@@ -135,6 +142,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
     parser.add_argument("--base-port", type=int)
+    parser.add_argument("--at-once", action="store_true")
     return asyncio.run(_serve(parser.parse_args()))
 
 

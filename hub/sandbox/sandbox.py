@@ -14,6 +14,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,9 @@ from hub.sandbox.prefecture import Prefecture
 from hub.sandbox.sources_file import write_sources
 
 T = TypeVar("T")
+
+AT_ONCE: dict[str, Any] = {"limit_rate": False, "unavailable_every": 0, "busy_every": 0}
+"""What makes an agency answer every call at once, as far as it knows of such a thing."""
 
 Tell = Callable[[str], None]
 """Receives a sentence about what is being done."""
@@ -127,6 +131,12 @@ class Sandbox:
     async def misbehave(self, source: str, **changes: Any) -> dict[str, Any]:
         """Change how an agency misbehaves (:mod:`hub.sandbox.misbehaviour`); returns its whole state."""
         return await self._on_loop(self.misbehave_here(source, changes))
+
+    async def answer_at_once(self) -> None:
+        """No agency is slow, busy or limits the rate of calls any more: for measurements."""
+        for source, agency in self.agencies.items():
+            known = {each.name for each in fields(agency.misbehaviour)}
+            await self.misbehave(source, **{name: value for name, value in AT_ONCE.items() if name in known})
 
     async def advance_here(self, day: date) -> NextDay:
         """The same as :meth:`advance`, called on the sandbox's own loop."""

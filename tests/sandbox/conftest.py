@@ -31,9 +31,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 async def sandbox(running: Sandbox) -> Sandbox:
     for name, agency in running.agencies.items():
-        well = asdict(type(agency.misbehaviour)())
-        for quiet, value in (("limit_rate", False), ("unavailable_every", 0), ("busy_every", 0)):
-            if quiet in well:
-                well[quiet] = value
-        await running.misbehave(name, **well)
+        await running.misbehave(name, **asdict(type(agency.misbehaviour)()))
+    await running.answer_at_once()
     return running

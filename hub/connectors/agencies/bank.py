@@ -81,7 +81,7 @@ class BankConnector:
 
     kind = "bank-files"
 
-    def __init__(self, source: BankSource) -> None:
+    def __init__(self, source: BankSource, pace: Pace | None = None) -> None:
         self._source = source
         self._exports_url = f"{source.base_url.rstrip('/')}/exports"
         client_cert = (source.client_cert_file, source.client_key_file)
@@ -92,7 +92,7 @@ class BankConnector:
                 if source.ca_file is None
                 else trust_only(source.ca_file, source=source.name, client_cert=client_cert)
             ),
-            pace=Pace(per_second=CALLS_PER_SECOND, burst=2),
+            pace=pace or Pace(per_second=CALLS_PER_SECOND, burst=2),
             timeout_seconds=source.timeout_seconds,
             max_retries=source.max_retries,
         )

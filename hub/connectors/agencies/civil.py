@@ -100,7 +100,7 @@ class CivilConnector:
 
     kind = "civil-soap"
 
-    def __init__(self, source: CivilSource) -> None:
+    def __init__(self, source: CivilSource, pace: Pace | None = None) -> None:
         self._name = source.name
         tls = None if source.ca_file is None else trust_only(source.ca_file, source=source.name)
         username = read_secret(source.username_file, source, "username_file")
@@ -108,7 +108,7 @@ class CivilConnector:
         self._caller = HttpCaller(
             source=source.name,
             tls=tls,
-            pace=Pace(per_second=CALLS_PER_SECOND, burst=1),
+            pace=pace or Pace(per_second=CALLS_PER_SECOND, burst=1),
             timeout_seconds=source.timeout_seconds,
             max_retries=source.max_retries,
         )

@@ -53,7 +53,7 @@ class TaxConnector:
 
     kind = "tax-rest"
 
-    def __init__(self, source: TaxSource) -> None:
+    def __init__(self, source: TaxSource, pace: Pace | None = None) -> None:
         self._source = source
         self._records_url = f"{source.base_url.rstrip('/')}/taxpayer-records"
         self._credentials = (
@@ -64,7 +64,7 @@ class TaxConnector:
             source=source.name,
             tls=None if source.ca_file is None else trust_only(source.ca_file, source=source.name),
             # The limit is 5 calls a second with bursts of 10; going beyond it too often gets a client blocked by hand.
-            pace=Pace(per_second=4.5, burst=5),
+            pace=pace or Pace(per_second=4.5, burst=5),
             timeout_seconds=source.timeout_seconds,
             max_retries=source.max_retries,
         )

@@ -128,13 +128,15 @@ def civil_row(
     """The checked row of one row element. ``today`` is the day of receipt in Asia/Shanghai."""
     is_event = feed.kind is RowKind.EVENT
     repeated = [child for child in element if local_name(child) == _EVENT_MEMBER] if is_event else ()
-    check = _open(element, feed.fields, skip=repeated, today=today)
+    check, texts = _open(element, feed.fields, skip=repeated, today=today)
     people = [
-        person for person in (_open(e, EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
+        person for person, _ in (_open(e, EVENT_MEMBER_FIELDS, skip=(), today=today) for e in repeated) if person.fields
     ]
-    tails = [_cut_tail(check, "sfzjhm")] + [_cut_tail(p, f) for p in people for f in ("ysfzjhm", "xsfzjhm")]
+    tails = [_cut_tail(check, "sfzjhm")]
+    if people:
+        tails += [_cut_tail(p, f) for p in people for f in ("ysfzjhm", "xsfzjhm")]
     dropped = check.dropped
-    if people or any(tails):
+    if people or tails[0]:
         dropped = tuple(sorted({*dropped, *(n for p in people for n in p.dropped), *([ID_TAIL] if any(tails) else [])}))
 
     key, version = check.key_part(feed.key), check.key_part("bbh")
@@ -166,7 +168,7 @@ def civil_row(
         case RowKind.HOUSEHOLD:
             _household(row, check, key, changed)
         case RowKind.MEMBER:
-            if is_mojibake(_raw_text(element, "xm")):
+            if is_mojibake(_raw(texts.get("xm"))):
                 check.add(QuarantineReason.TEXT_UNREADABLE)
             _member(row, check, key, changed)
         case RowKind.EVENT:
@@ -294,26 +296,28 @@ def _event(row: CheckedRow, check: RowCheck, people: Sequence[RowCheck], key: st
 
 def _open(
     element: etree._Element, documented: frozenset[str], *, skip: Collection[etree._Element], today: date
-) -> RowCheck:
-    """The check of one element's children; a documented child that is repeated or not flat makes the row unreadable."""
+) -> tuple[RowCheck, dict[str, Any]]:
+    """The check of one element's children, and their texts as sent.
+
+    A documented child that is repeated or not flat makes the row unreadable.
+    """
     texts: dict[str, Any] = {}
     is_flat = True
     for child in element:
         if skip and child in skip:
             continue
-        name, is_leaf = local_name(child), len(child) == 0
+        name, is_leaf = _local(child.tag), len(child) == 0
         if name in documented and (name in texts or not is_leaf):
             is_flat = False
         texts.setdefault(name, child.text if is_leaf else {})
     check = RowCheck(texts, documented=documented, forbidden=FORBIDDEN, today=today)
     if not is_flat:
         check.add(QuarantineReason.ROW_UNREADABLE)
-    return check
+    return check, texts
 
 
-def _raw_text(element: etree._Element, name: str) -> str:
-    text = next((child.text for child in element if local_name(child) == name), None)
-    return (text or "").replace("\u00a0", " ")
+def _raw(text: Any) -> str:
+    return text.replace("\u00a0", " ") if isinstance(text, str) else ""
 
 
 def _content(check: RowCheck, people: Sequence[RowCheck]) -> bytes:
