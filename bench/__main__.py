@@ -5,16 +5,24 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from bench import report
+from bench.files import Files
 from bench.ingest import Ingest
+from bench.merge_peer import MergePeer
 from bench.options import Options, read_options
 from bench.queries import Queries
 from bench.rounds import Variant, take_rounds
 from bench.sizes import disk, postmaster
 from bench.stage import open_stage
 from bench.watch import ForeignLoad
+from hub.core.clock import system_clock
+from hub.sandbox.prefecture import Prefecture, yesterday
+
+FILE_HOUSEHOLDS = 1000
+"""Households whose rows fill the files, again and again under new numbers."""
 
 _EXTRA_SECONDS = 200
 """A run of full size is to end within six minutes, also where others keep the machine busy."""
@@ -32,7 +40,20 @@ async def measure(options: Options) -> dict[str, Any]:
         load.own(postmaster(stage.server))
         ingest = Ingest(stage)
         await ingest.load()
+        files = Files(stage, options.file_rows)
+        await asyncio.to_thread(files.make, Prefecture(options.seed, FILE_HOUSEHOLDS, yesterday(system_clock())))
+        peer = MergePeer(stage, {kind: files.records(kind) for kind in ("bank", "clinic")})
         writing = [
+            Variant("bank file, bytes to commit", "rows/s", partial(files.take_in, "bank"), "judged, checked, sealed"),
+            Variant("dlt, rows of the bank file", "rows/s", partial(peer.merge, "bank", arrow=False), "merge"),
+            Variant("dlt, Arrow table of the bank file", "rows/s", partial(peer.merge, "bank", arrow=True), "merge"),
+            Variant(
+                "clinic list, bytes to commit", "rows/s", partial(files.take_in, "clinic"), "judged, checked, sealed"
+            ),
+            Variant("dlt, rows of the clinic list", "rows/s", partial(peer.merge, "clinic", arrow=False), "merge"),
+            Variant(
+                "dlt, Arrow table of the clinic list", "rows/s", partial(peer.merge, "clinic", arrow=True), "merge"
+            ),
             Variant("merge of checked rows", "rows/s", ingest.merge, "set-merge, judged, sealed, indexed"),
             Variant("merge of rows seen before", "rows/s", ingest.merge_again),
             Variant("COPY of the observations, logged", "rows/s", lambda: ingest.copy("")),

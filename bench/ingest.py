@@ -4,6 +4,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -61,7 +62,7 @@ class Ingest:
             for source, step in steps:
                 if source.name not in opened:
                     opened.add(source.name)
-                    await _open(connection, run, source)
+                    await open_source(connection, run, source.name, source.kind)
                 in_run = SourceInRun(source.name, source.kind, source.agreement_no, run)
                 began = time.perf_counter()
                 async with connection.transaction():
@@ -86,8 +87,9 @@ class Ingest:
         return {"rate": len(self.observations) / seconds}
 
 
-async def _open(connection: asyncpg.Connection, run: Any, source: SourceToPull) -> None:
-    await connection.execute(_OPEN, source.name, source.kind)
+async def open_source(connection: asyncpg.Connection, run: UUID, name: str, kind: str) -> None:
+    """Note a source and its part in a run, as a pull does before it reads."""
+    await connection.execute(_OPEN, name, kind)
     await connection.execute(
-        "INSERT INTO ingest.run_source (run_id, source, started_at) VALUES ($1, $2, now())", run, source.name
+        "INSERT INTO ingest.run_source (run_id, source, started_at) VALUES ($1, $2, now())", run, name
     )

@@ -21,6 +21,8 @@ class Options:
     """Rounds; each takes one sample of every variant (HUB_BENCH_ROUNDS)."""
     seconds: float = 2.0
     """Length of one sample (HUB_BENCH_SECONDS)."""
+    file_rows: int = 20_000
+    """Rows of the bank's file and of the clinic's list that are taken in (HUB_BENCH_FILE_ROWS)."""
     seed: int = 1
     """Seed of the prefecture (HUB_BENCH_SEED)."""
     results: Path = RESULTS / "latest.json"

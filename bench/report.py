@@ -29,6 +29,10 @@ RATIOS = (
     ("hub, 32 connections", "statement by pgbench, 8 connections"),
     ("hub, 32 connections", "statement by asyncpg, 2 connections x 32 requests"),
     ("hub, few fields, 32 connections", "hub, 32 connections"),
+    ("bank file, bytes to commit", "dlt, rows of the bank file"),
+    ("bank file, bytes to commit", "dlt, Arrow table of the bank file"),
+    ("clinic list, bytes to commit", "dlt, rows of the clinic list"),
+    ("clinic list, bytes to commit", "dlt, Arrow table of the clinic list"),
     ("merge of checked rows", "COPY of the observations, logged"),
     ("merge of checked rows", "COPY of the observations, unlogged"),
 )

@@ -136,7 +136,14 @@ async def test_the_client_counts_only_what_carries_the_marks(body: str) -> None:
 def test_a_tiny_run_measures_everything(tmp_path: Path) -> None:
     """The peer's answers equal the hub's, every answer is in the log, the table and the JSON are whole."""
     results = tmp_path / "results.json"
-    tiny = {"HOUSEHOLDS": "100", "BORROWERS": "12", "ROUNDS": "1", "SECONDS": "0.4", "RESULTS": str(results)}
+    tiny = {
+        "HOUSEHOLDS": "100",
+        "BORROWERS": "12",
+        "ROUNDS": "1",
+        "SECONDS": "0.4",
+        "FILE_ROWS": "300",
+        "RESULTS": str(results),
+    }
     environment = {**os.environ, **{f"HUB_BENCH_{name}": value for name, value in tiny.items()}}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "bench"], env=environment, capture_output=True, text=True, check=False

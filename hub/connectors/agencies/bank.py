@@ -158,7 +158,7 @@ class BankConnector:
             file = FileRead(listed.name, listed.business_date)
             rows: tuple[CheckedRow, ...] = ()
             of_file = BankFile(listed.name, self._source.bank_code, listed.business_date, today)
-            async with contextlib.aclosing(_rows(data, of_file)) as parts:
+            async with contextlib.aclosing(rows_of_file(data, of_file)) as parts:
                 async for part in parts:
                     if rows:
                         yield Step(rows=rows, file=file, file_ended=False)
@@ -250,7 +250,7 @@ def _found(reply: Reply) -> bytes | None:
     return None if reply.status == 404 else reply.body
 
 
-async def _rows(data: bytes, file: BankFile) -> AsyncGenerator[tuple[CheckedRow, ...], None]:
+async def rows_of_file(data: bytes, file: BankFile) -> AsyncGenerator[tuple[CheckedRow, ...], None]:
     """The checked rows of a file, some thousand at a time; others get their turn in between."""
     rows: list[CheckedRow] = []
     number = 0

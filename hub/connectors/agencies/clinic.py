@@ -84,7 +84,7 @@ class ClinicConnector:
                     table = open_list(name.csv, control, data)
                 if isinstance(table, ClinicTable):
                     files_read += 1
-                    async with contextlib.aclosing(_steps(name, table, today, {"files": files_read})) as steps:
+                    async with contextlib.aclosing(steps_of_list(name, table, today, {"files": files_read})) as steps:
                         async for step in steps:
                             yield step
                 else:
@@ -173,7 +173,9 @@ class ClinicConnector:
         return control, data
 
 
-async def _steps(name: ListName, table: ClinicTable, today: date, watermark: dict[str, int]) -> AsyncGenerator[Step]:
+async def steps_of_list(
+    name: ListName, table: ClinicTable, today: date, watermark: dict[str, int]
+) -> AsyncGenerator[Step]:
     """The rows of a list, a few thousand in a step; others get their turn in between."""
     file = FileRead(
         name=name.csv,
