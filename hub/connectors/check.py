@@ -166,6 +166,9 @@ def _number_and_fault(value: str, today: date) -> tuple[str | None, str | Quaran
 
 def parse_yuan(text: str, shape: re.Pattern[str] = EXACT_YUAN) -> Decimal | None:
     """An amount written in the documented shape, never negative; ``None`` if it is not."""
+    whole, point, cents = text.partition(".")
+    if point and len(cents) == 2 and len(whole) <= 15 and text.isascii() and whole.isdigit() and cents.isdigit():
+        return Decimal(text)  # allowed by every shape
     return Decimal(text.replace(",", "")) if shape.fullmatch(text) else None
 
 
@@ -217,8 +220,8 @@ class RowCheck:
 
     @property
     def wire(self) -> dict[str, Any]:
-        """The row in wire names, for quarantine."""
-        return dict(self.fields)
+        """The row in wire names, for quarantine. Ask after all checks; it is not a copy."""
+        return self.fields
 
     def given(self, name: str) -> bool:
         """Whether the field has a value, sound or not."""

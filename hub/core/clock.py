@@ -26,6 +26,7 @@ def day_of(instant: datetime) -> date:
     return instant.astimezone(SHANGHAI).date()
 
 
+@lru_cache(1024)
 def midnight(day: date) -> datetime:
     """The first instant of ``day`` in Asia/Shanghai."""
     return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)

@@ -305,7 +305,8 @@ def _wire(check: RowCheck) -> dict[str, Any]:
     """The row for quarantine. Guarantors without a consent are persons the hub may hold nothing about: left out."""
     wire = check.wire
     if "guarantors" in wire:
-        wire["guarantors"] = [member for member in wire["guarantors"] if member.get("consent_id") is not None]
+        known = [member for member in wire["guarantors"] if member.get("consent_id") is not None]
+        return {**wire, "guarantors": known}
     return wire
 
 

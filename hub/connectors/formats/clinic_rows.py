@@ -6,8 +6,10 @@ Pure translation of docs/CONTRACTS.md, clinic arrears, sections 4, 5 and 7. ``va
 here only as the :class:`~hub.core.rows.PlaceHint` of a row without ID number.
 """
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
 from hub.connectors.check import GROUPED_YUAN, RowCheck, iso_day, parse_loose_day, unreadable_row
 from hub.connectors.formats.clinic_files import COLUMNS, ListName, Record
@@ -27,12 +29,28 @@ DOCUMENTED = frozenset(COLUMNS)
 
 _MAX_NUMBER_LENGTH = 30
 _WAIVED = frozenset({"1", "是", "√"})
-_NOT_WAIVED = frozenset({"0", "否"})
+_WAIVER_CODES = _WAIVED | {"0", "否"}
+
+
+class _OfList(NamedTuple):
+    """What all rows of one list have in common."""
+
+    csv: str
+    version: str
+    rank: int
+    day: date
+    source_time: datetime
+
+
+@lru_cache(64)
+def _of_list(name: ListName) -> _OfList:
+    return _OfList(name.csv, name.version, name.rank, name.business_date, midnight(name.business_date))
 
 
 def clinic_row(record: Record, name: ListName, today: date) -> CheckedRow:
     """The checked row of one record. ``today`` is the day of receipt in Asia/Shanghai."""
-    origin = f"{name.csv}#{record.number}"
+    of_list = _of_list(name)
+    origin = f"{of_list.csv}#{record.number}"
     if record.cells is None:
         # Which cell is which cannot be told, so a diagnosis may be among them: nothing of the line is kept.
         return unreadable_row(key=origin, origin=origin, content=origin.encode())
@@ -40,11 +58,11 @@ def clinic_row(record: Record, name: ListName, today: date) -> CheckedRow:
     number = check.key_part("欠费单号")
     if check.key_part("机构编码") != name.organisation or number is None or len(number) > _MAX_NUMBER_LENGTH:
         return unreadable_row(key=origin, origin=origin, content=check.content, wire=check.wire)
-    return _arrears(check, f"{name.organisation}|{number}", origin, name, record.cells["欠费人姓名"])
+    return _arrears(check, f"{name.organisation}|{number}", origin, of_list, record.cells["欠费人姓名"])
 
 
-def _arrears(check: RowCheck, key: str, origin: str, name: ListName, raw_debtor: str) -> CheckedRow:
-    file_day = name.business_date
+def _arrears(check: RowCheck, key: str, origin: str, of_list: _OfList, raw_debtor: str) -> CheckedRow:
+    file_day = of_list.day
     debtor = check.name("欠费人姓名")
     if debtor is None:
         check.add(QuarantineReason.ROW_UNREADABLE)
@@ -68,12 +86,12 @@ def _arrears(check: RowCheck, key: str, origin: str, name: ListName, raw_debtor:
         check.adverse_end(settled)
     else:
         noticed = check.day("告知日期", parse=parse_loose_day)
-    waiver = check.code("减免标志", _WAIVED | _NOT_WAIVED, mandatory=False)
+    waiver = check.code("减免标志", _WAIVER_CODES, mandatory=False)
     return CheckedRow(
         kind=RowKind.FACT,
         source_key=key,
-        version=name.version,
-        version_rank=name.rank,
+        version=of_list.version,
+        version_rank=of_list.rank,
         origin=origin,
         content=check.content,
         wire=check.wire,
@@ -96,7 +114,7 @@ def _arrears(check: RowCheck, key: str, origin: str, name: ListName, raw_debtor:
         valid_to=settled,
         adverse=decision is not None,
         suppressed=waiver in _WAIVED,
-        source_time=midnight(file_day),
+        source_time=of_list.source_time,
         hint=None if has_id or debtor is None else PlaceHint(debtor, check.text("现住址"), check.text("联系电话")),
         dropped=check.dropped,
     )
