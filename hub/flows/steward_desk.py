@@ -84,6 +84,14 @@ class StewardDesk:
                 yield connection
 
     @asynccontextmanager
+    async def writing(self) -> AsyncIterator[asyncpg.Connection]:
+        """One transaction for what need not wait for a pull. Raises :class:`AuditError` if the log cannot record."""
+        async with self._connection() as connection:
+            await self.receipts.ready()
+            async with connection.transaction():
+                yield connection
+
+    @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         connection = await self.database.connect(DbRole.INGEST)
         try:
@@ -96,15 +104,19 @@ class StewardDesk:
         finally:
             await connection.close()
 
-    async def check_role(self, asker: Asker) -> None:
-        """Raise :class:`RefusedError` unless the bearer is an active data steward at this moment."""
+    async def bearer_state(self, asker: Asker) -> asyncpg.Record | None:
+        """``found_role`` and ``person_id`` of the bearer at this moment; ``None`` if he may not act any more."""
         connection = await self.database.connect(DbRole.APP)
         try:
-            state = await connection.fetchrow(
-                "SELECT found_role FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id
+            return await connection.fetchrow(
+                "SELECT found_role, person_id FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id
             )
         finally:
             await connection.close()
+
+    async def check_role(self, asker: Asker) -> None:
+        """Raise :class:`RefusedError` unless the bearer is an active data steward at this moment."""
+        state = await self.bearer_state(asker)
         if state is None or state["found_role"] != Role.STEWARD:
             raise RefusedError("Only data stewards do this.", code="NOT_ALLOWED")
 

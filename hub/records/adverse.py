@@ -74,6 +74,16 @@ class Stated(Protocol):
     def value(self) -> Mapping[str, Any]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StatedItem:
+    """What decides how long an adverse item is held."""
+
+    category: Category
+    adverse: bool
+    valid_to: date | None
+    value: Mapping[str, Any]
+
+
 @lru_cache(maxsize=1)
 def regimes() -> Regimes:
     """The regimes of this program; read once per process. Raises :class:`SettingsError`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -10,7 +10,9 @@ import orjson
 
 from hub.core.clock import day_of
 from hub.core.ids import uuid7
-from hub.records.adverse import AdverseNote, item_id
+from hub.core.names import Category
+from hub.records.adverse import AdverseNote, StatedItem, is_over, item_id
+from hub.records.payloads import open_payload
 from hub.store.keys import KeyService
 
 Item = tuple[str, str]
@@ -92,7 +94,8 @@ class NewStatement:
 
 
 async def write_statement(connection: asyncpg.Connection, keys: KeyService, new: NewStatement) -> None:
-    """Write it down. Raises :class:`asyncpg.UniqueViolationError` if another one was faster."""
+    """Write it down; whoever writes about the same item at this moment comes before or after."""
+    await _one_at_a_time(connection, new.item)
     statement_id = uuid7()
     sealed = None if new.text is None else keys.seal("statement", new.text.encode(), statement_id.bytes)
     await connection.execute(
@@ -104,6 +107,10 @@ async def write_statement(connection: asyncpg.Connection, keys: KeyService, new:
            FROM record.person p WHERE p.person_id = $4""",
         statement_id, *new.item, new.person_id, sealed, new.now, new.event,
     )  # fmt: skip
+
+
+async def _one_at_a_time(connection: asyncpg.Connection, item: Item) -> None:
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 15))", "\n".join(item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,8 @@ class NewRepair:
 
 
 async def write_repair(connection: asyncpg.Connection, keys: KeyService, new: NewRepair) -> None:
-    """Write it down. Raises :class:`asyncpg.UniqueViolationError` if another one was faster."""
+    """Write it down; whoever writes about the same item at this moment comes before or after."""
+    await _one_at_a_time(connection, new.item)
     repair_id = uuid7()
     sealed = keys.seal("repair", orjson.dumps({"document": new.document, "reason": new.reason}), repair_id.bytes)
     await connection.execute(
@@ -132,3 +140,24 @@ async def write_repair(connection: asyncpg.Connection, keys: KeyService, new: Ne
                                             WHERE source = $3 AND source_key = $4), 0) + 1, $5, $6, $7, $8, $9, $10""",
         new.county, repair_id, *new.item, new.repaired, new.decided_on, sealed, new.steward, new.now, new.event,
     )  # fmt: skip
+
+
+async def item_of_person(
+    connection: asyncpg.Connection, keys: KeyService, person_id: UUID, wanted: str, day: date
+) -> Item | None:
+    """The adverse item of a person that goes by this id and may be shown on a day; ``None`` if there is none."""
+    records = await connection.fetch(
+        """SELECT o.source, o.source_key, o.category, o.adverse, o.valid_to, o.row_id, o.payload
+           FROM record.person p JOIN record.observation o ON o.county = p.county AND o.person_id = p.person_id
+           WHERE p.person_id = $1 AND o.adverse AND o.recorded_to = 'infinity' AND o.link IN ('ID', 'CONFIRMED')""",
+        person_id,
+    )
+    for record in records:
+        item = (record["source"], record["source_key"])
+        if item_id(keys, *item) == wanted:
+            value = open_payload(keys, record["payload"], record["row_id"])["value"]
+            stated = StatedItem(Category(record["category"]), True, record["valid_to"], value)
+            noted = await notes_on(connection, keys, [ItemOfPerson(*item, person_id)], datetime.max.replace(tzinfo=UTC))
+            is_shown = not is_over(stated, day) and not any(note.is_repaired for note in noted.values())
+            return item if is_shown else None
+    return None

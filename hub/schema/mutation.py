@@ -2,6 +2,7 @@
 
 import strawberry
 
+from hub.schema.adverse import resolve_state_on_adverse, resolve_withdraw_statement
 from hub.schema.consent import (
     resolve_grant_consent,
     resolve_refuse_consent,
@@ -14,6 +15,7 @@ from hub.schema.quarantine import (
     resolve_release_quarantined_row,
     resolve_repair_quarantined_row,
 )
+from hub.schema.types.adverse import StateOnAdverseResult, WithdrawStatementResult
 from hub.schema.types.consent import (
     GrantConsentResult,
     RefuseConsentResult,
@@ -44,6 +46,13 @@ class Mutation:
     withdraw_consent: WithdrawConsentResult = strawberry.field(
         resolver=resolve_withdraw_consent,
         description="本人撤回同意，下一次查询即生效。 Take a consent back; it takes effect on the very next query.",
+    )
+    state_on_adverse: StateOnAdverseResult = strawberry.field(
+        resolver=resolve_state_on_adverse,
+        description="对本人的一条不良信息作出声明，能看到该条目者均可见。 Put a statement beside an own adverse item.",
+    )
+    withdraw_statement: WithdrawStatementResult = strawberry.field(
+        resolver=resolve_withdraw_statement, description="撤回本人声明。 Take an own statement back."
     )
     decide_link: DecideLinkResult = strawberry.field(
         resolver=resolve_decide_link,

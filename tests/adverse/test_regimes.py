@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hub.core.errors import SettingsError
 from hub.core.names import AdverseRegime, Category
-from hub.records.adverse import FILE, ended_on, is_over, last_day, read_regimes, regimes
+from hub.records.adverse import FILE, ended_on, is_over, item_id, last_day, read_regimes, regimes
+from hub.store.keys import FileKeys
 from tests.records.world import World
 
 TEXT = FILE.read_text(encoding="utf-8")
@@ -76,3 +77,11 @@ def test_half_a_table_is_refused(old: str, new: str) -> None:
     with pytest.raises(SettingsError) as refused:
         read_regimes(TEXT.replace(old, new, 1))
     assert refused.value.code == "ADVERSE_REGIMES"
+
+
+def test_an_items_id_outlives_the_rotation_of_keys_and_says_nothing(keys: FileKeys) -> None:
+    before = item_id(keys, "bank", "loan|402739000011|HT1|J1")
+    keys.rotate()
+    assert item_id(keys, "bank", "loan|402739000011|HT1|J1") == before
+    assert item_id(keys, "bank", "loan|402739000011|HT1|J2") != before
+    assert len(bytes.fromhex(before)) == 16
