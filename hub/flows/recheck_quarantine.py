@@ -62,17 +62,13 @@ class Recheck:
 async def recheck_source(desk: StewardDesk, act: StewardAct, source: str) -> tuple[Recheck, Receipt]:
     """Recheck a source. Raises :class:`~hub.core.errors.InputError` if there is no such source."""
     event = uuid7()
-    async with desk.deciding() as connection:
+    async with desk.reading() as connection:
         kind = await require_source(connection, source)
         found = Recheck(source, contract_of(kind))
-        trial = connection.transaction()
-        await trial.start()
-        try:
-            for entry in await open_entries(connection, desk.keys, source):
-                remaining = await _remaining(connection, desk, entry)
-                found.rows.append(Rechecked(entry.number, entry.reason, entry.contract, remaining))
-        finally:
-            await trial.rollback()
+        for entry in await open_entries(connection, desk.keys, source):
+            found.rows.append(
+                Rechecked(entry.number, entry.reason, entry.contract, await _remaining(connection, desk, entry))
+            )
         facts = {
             "source": source,
             "rows": len(found.rows),
@@ -93,7 +89,7 @@ async def _remaining(
     checked = recheck(await kept_row(connection, entry), day_of(desk.clock()))
     if checked.reasons:
         return checked.reasons
-    judged = await judge_again(connection, desk.keys, entry, checked, entry.row_id)
+    judged = await judge_again(connection, desk.keys, entry, checked, entry.row_id, book=False)
     if judged is None or entry.reason in JUDGED_AT_THE_END:
         return (entry.reason,)
     return judged.reasons

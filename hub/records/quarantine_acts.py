@@ -47,12 +47,19 @@ class Decided:
 
 
 async def judge_again(
-    connection: asyncpg.Connection, keys: KeyService, entry: QuarantinedRow, checked: CheckedRow, row_id: UUID
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    entry: QuarantinedRow,
+    checked: CheckedRow,
+    row_id: UUID,
+    *,
+    book: bool = True,
 ) -> JudgedRow | None:
     """Judge a row anew against everything else that is held, as if it were delivered in its own place.
 
     ``row_id``: what it will be held as. ``None`` if another row under the same key says the same already. What only the
-    end of a pull can judge (references, links, roster duplicates) is not judged here.
+    end of a pull can judge (references, links, roster duplicates) is not judged here. A sound consent counts from here
+    on for the rows that name it, unless it is not to be booked.
     """
     held = [
         Held(
@@ -88,7 +95,8 @@ async def judge_again(
     if not judge.result.new:
         return None
     judged = judge.result.new[0]
-    await store_consents(connection, entry.source, judge.consents)
+    if book:
+        await store_consents(connection, entry.source, judge.consents)
     return judged
 
 
