@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "hub.cli.demo",
     "serve": "hub.cli.serve",
     "pull": "hub.cli.pull",
+    "worker": "hub.cli.worker",
     "quarantine": "hub.cli.quarantine",
     "links": "hub.cli.links",
     "adverse": "hub.cli.adverse",

@@ -52,7 +52,11 @@ from hub.store.keys import KeyService
 from hub.store.transaction import committing
 
 PULL_LOCK = 0x48_55_42_01
-"""Advisory lock number of `hub pull`: only one run at a time, and no steward's decision while its rows settle."""
+"""Advisory lock number of storing and settling what agencies deliver: no steward's decision meanwhile. `hub pull` has
+it for the whole of its run, the worker only for each step and for the settling."""
+
+RUN_LOCK = 0x48_55_42_03
+"""Advisory lock number of reading agencies: one process does."""
 
 _LOCK_SECONDS = 3.0
 """How long a run waits for the lock: longer than the server takes to notice that its holder was killed."""
@@ -155,20 +159,36 @@ async def pull(
 
 
 @asynccontextmanager
-async def only_pull(database: Database) -> AsyncIterator[None]:
-    """The right to pull, for the length of a block. Raises :class:`PullRunningError` if another process has it."""
+async def only_puller(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """The right to read agencies, for the length of a block; gives the connection that holds it.
+
+    Whoever has it must hold :data:`PULL_LOCK` while he stores or settles. Raises :class:`PullRunningError` if another
+    process has the right.
+    """
     connection = await _connected(database)
     try:
-        limit = time.monotonic() + _LOCK_SECONDS
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", PULL_LOCK):
-            if time.monotonic() > limit:
-                raise PullRunningError(
-                    "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."
-                )
-            await asyncio.sleep(0.1)
-        yield
+        await _take(connection, RUN_LOCK)
+        yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def only_pull(database: Database) -> AsyncIterator[None]:
+    """The right to read agencies and to store what they deliver, for the length of a block. Raises as above."""
+    async with only_puller(database) as connection:
+        await _take(connection, PULL_LOCK)
+        yield
+
+
+async def _take(connection: asyncpg.Connection, lock: int) -> None:
+    limit = time.monotonic() + _LOCK_SECONDS
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+        if time.monotonic() > limit:
+            raise PullRunningError(
+                "another `hub pull` is running; nothing was pulled.", remedy="Wait until it has ended."
+            )
+        await asyncio.sleep(0.1)
 
 
 async def pull_once(run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]:
