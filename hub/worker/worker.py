@@ -125,7 +125,7 @@ class Worker:
     # One source ---------------------------------------------------------------------------------------------------
 
     async def _tend(self, source: Source, turn: PullTurn) -> None:
-        while True:
+        while not _is_cancelled():
             await self._sleep_until(await self._due(source.name))
             try:
                 await self._pull(source, turn)
@@ -185,7 +185,7 @@ class Worker:
     # The day ------------------------------------------------------------------------------------------------------
 
     async def _daily(self, turn: PullTurn) -> None:
-        while True:
+        while not _is_cancelled():
             if self._clock() >= self._schedule.daily_time(self._clock()):
                 for job in self._jobs:
                     await self._do(job, turn)
@@ -239,3 +239,9 @@ class Worker:
         finally:
             pause.cancel()
             stopped.cancel()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was told to end. A library may turn the cancellation into an error of its own on its way."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
