@@ -208,7 +208,11 @@ async def pull_once(run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]
 async def _connected(database: Database) -> asyncpg.Connection:
     connection = await database.connect(DbRole.INGEST)
     # If this process is killed amid a long statement, the server gives up its locks within a second.
-    await connection.execute("SET client_connection_check_interval = '1s'")
+    try:
+        await connection.execute("SET client_connection_check_interval = '1s'")
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
 
 

@@ -1,7 +1,7 @@
 """A fault at any named phase of a pull, by exception or by kill -9; after one undisturbed run all is as ever.
 
-Every phase of the enumeration is tried, so a new one is tried as soon as it has a name, and one that a pull never passes
-fails here.
+Every phase of the enumeration is tried, so a new one is tried as soon as it has a name, and one that a pull never
+passes fails here.
 """
 
 import asyncio

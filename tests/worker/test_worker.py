@@ -142,7 +142,7 @@ async def test_a_source_that_is_down_or_hangs_holds_up_nobody(scene: Scene, data
             async with only_pull(database):
                 pass
     assert hung.closed == 1
-    assert set(await scene.statuses("down")) == {"FAILED"}
+    assert set(await scene.statuses("down")) - {None} == {"FAILED"}, "the last may have been cut short"
     assert set(await scene.statuses("good")) <= {"OK", None}
     phases = await scene.owner.fetch("SELECT DISTINCT phase FROM ingest.run_phase WHERE source = 'good'")
     assert {row["phase"] for row in phases} >= {"open", "merge", "commit", "close"}
