@@ -15,6 +15,7 @@ import asyncpg
 from hub.core.clock import years_before
 from hub.core.names import FactStatus
 from hub.records.adverse import YEARS_AT_MOST, ended_on
+from hub.records.adverse_notes import ItemOfPerson, notes_on
 from hub.records.fold import Fact, HouseholdRecord
 from hub.records.payloads import open_payload
 from hub.store.keys import KeyService
@@ -87,9 +88,10 @@ async def lawful_now(
 ) -> HouseholdRecord:
     """The record of an earlier day without what may not be shown any more, or was not yet so on that day.
 
-    Adverse items past five years are left out; a value whose furnishing consent was withdrawn since, or that its source
-    has meanwhile suppressed, is held back as it is ``today`` (个人信息保护法 art. 47: stored only). ``known`` is the
-    instant at which consents and sources are asked about that: the last settled one.
+    Adverse items past five years are left out, and so are those repaired since; a value whose furnishing consent was
+    withdrawn since, or that its source has meanwhile suppressed, is held back as it is ``today`` (个人信息保护法 art. 47:
+    stored only). ``known`` is the instant at which consents, repairs and sources are asked about that: the last settled
+    one.
     """
     is_past = record.day < today
     kept = [
@@ -98,6 +100,7 @@ async def lawful_now(
         if not is_expired(fact, today)
         and not (is_past and fact.seen.valid_from is not None and fact.seen.valid_from > record.day)
     ]
+    kept = await _not_repaired(connection, keys, kept, known)
     locked = await _locked_consents(connection, keys, kept, today, known)
     suppressed = await _suppressed(connection, kept, known)
 
@@ -118,6 +121,16 @@ async def lawful_now(
             if not is_past or consent.granted_on is None or consent.granted_on <= record.day
         ),
     )
+
+
+async def _not_repaired(
+    connection: asyncpg.Connection, keys: KeyService, facts: Sequence[Fact], known: datetime
+) -> list[Fact]:
+    def item_of(fact: Fact) -> ItemOfPerson:
+        return ItemOfPerson(fact.seen.source, fact.seen.source_key, fact.seen.person_id)
+
+    noted = await notes_on(connection, keys, {item_of(fact) for fact in facts if fact.seen.adverse}, known)
+    return [fact for fact in facts if not (fact.seen.adverse and noted[item_of(fact)].is_repaired)]
 
 
 _VERSIONS = """

@@ -432,5 +432,9 @@ def _conflicts(record: HouseholdRecord, member: Member) -> list[Section]:
     facts = [f for f in record.facts if f.member_no == member.member_no and f.seen.link and f.seen.link.is_certain]
     banks = {fact.seen.source for fact in facts if fact.seen.owner}
     body = {"items": [{"type": c.type, "source": ANY_BANK if c.source in banks else c.source or None} for c in found]}
-    concerned = [fact for fact in facts if fact.seen.source in {c.source for c in found} and fact.is_shown]
+    concerned = [
+        fact
+        for fact in facts
+        if fact.is_shown and fact.seen.source in {c.source for c in found} and not is_over(fact.seen, record.day)
+    ]
     return [_section(member.person_id, (Category.CONFLICT, Form.VALUE), body, concerned, day=record.day)]

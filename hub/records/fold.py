@@ -15,7 +15,7 @@ from uuid import UUID
 from hub.core.identifiers import ADULT_AGE, is_adult
 from hub.core.names import Category, ConflictType, FactStatus, LinkState
 from hub.core.text import normalise_name
-from hub.records.adverse import AdverseNote
+from hub.records.adverse import AdverseNote, is_over
 
 FOLD_VERSION = 3
 """Raised whenever the fold, the sections or a rule of precedence give another result for the same observations."""
@@ -197,7 +197,7 @@ def fold(seen: Seen, day: date, recorded: datetime) -> HouseholdRecord:
         minors=len(of_age),
         consents=consents,
         facts=facts,
-        conflicts=_conflicts(members, facts),
+        conflicts=_conflicts(members, facts, day),
         day=day,
         next_of_age=min(of_age, default=None),
     )
@@ -293,7 +293,7 @@ def _status(fact: SeenFact, consents: Mapping[tuple[str, str], SeenConsent], day
     return FactStatus.SUPPRESSED if fact.suppressed else FactStatus.CURRENT
 
 
-def _conflicts(members: Iterable[Member], facts: Iterable[Fact]) -> tuple[Conflict, ...]:
+def _conflicts(members: Iterable[Member], facts: Iterable[Fact], day: date) -> tuple[Conflict, ...]:
     """The closed list of docs/CONTRACTS.md 1.3. Nothing is derived from a link that nobody has confirmed."""
     by_number = {member.member_no: member for member in members}
     certain: dict[tuple[str, str, str], bool] = {}
@@ -306,7 +306,8 @@ def _conflicts(members: Iterable[Member], facts: Iterable[Fact]) -> tuple[Confli
         member = by_number[fact.member_no]
         for kind in _disagreements(member, fact.seen):
             key = (kind, member.member_no, fact.seen.source)
-            certain[key] = certain.get(key, False) or fact.is_shown
+            is_shown = fact.is_shown and not (fact.seen.adverse and is_over(fact.seen, day))
+            certain[key] = certain.get(key, False) or is_shown
     return tuple(sorted(Conflict(*key, certain=shown) for key, shown in certain.items()))
 
 

@@ -81,3 +81,15 @@ async def _read(owner: Any, person: Any) -> list[str]:
         )
         or []
     )
+
+
+async def test_a_conflict_that_rests_on_an_item_goes_with_it(world: World) -> None:
+    """That a tax row names the person otherwise would tell that there was such a row."""
+    await world.pull(civil=HOME, tax=[arrears("2023-10-19", name="刀某")])
+    assert "conflict/VALUE" not in await world.sections("H1", DAO)
+    await world.pull(tax=[arrears("2023-10-25", key="b|QS|2", name="刀某")])
+    carried = (await _state(world))["conflict/VALUE"]
+    assert (carried["expires_on"], carried["body_after"]) == (date(2026, 10, 26), None)
+    world.now += timedelta(days=6)
+    await refresh_sections(world.connection, world.keys, world.now)
+    assert set(await world.sections("H1", DAO)) == {"identity/VALUE"}

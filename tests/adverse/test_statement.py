@@ -1,5 +1,6 @@
 """Own statements and repairs: beside which item, for how long, who may, and what of them is recorded."""
 
+import json
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,11 +9,13 @@ import asyncpg
 import pytest
 
 from hub.audit.receipts import Receipts
+from hub.core.clock import day_of
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.flows.pull import PULL_LOCK
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.repair_adverse import Repair, repair_adverse
+from hub.flows.show_household import StewardQuery, show_households
 from hub.flows.state_on_adverse import OwnStatement, state_on_adverse
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.store.database import Database, DbRole
@@ -146,6 +149,19 @@ async def test_a_repaired_item_is_gone_until_the_repair_is_taken_back(world: Wor
     assert set(await items(world)) == {"bank.loan", "tax.arrears"}
     stored = await world.connection.fetch("SELECT repaired FROM record.adverse_repair ORDER BY number")
     assert [row["repaired"] for row in stored] == [True, False]
+
+
+async def test_a_reading_as_of_before_the_repair_does_not_show_the_item(
+    world: World, desk: StewardDesk, receipts: Receipts
+) -> None:
+    before = world.now
+    await repair_adverse(desk, ACT, Repair("tax", TAX_KEY, True, "7", date(2026, 10, 19)))
+    query = StewardQuery("steward-1", "H", "case 9", as_of=day_of(before), recorded_at=before)
+    (line,) = await show_households(desk.database, desk.keys, receipts, query, [DAO], desk.clock)
+    assert {fact["category"] for fact in json.loads(line)["facts"]} == {"bank.loan"}
+    await repair_adverse(desk, ACT, Repair("tax", TAX_KEY, False, "8", date(2026, 10, 20)))
+    (line,) = await show_households(desk.database, desk.keys, receipts, query, [DAO], desk.clock)
+    assert {fact["category"] for fact in json.loads(line)["facts"]} == {"bank.loan", "tax.arrears"}
 
 
 async def test_credit_reporting_knows_no_repair_and_a_decision_has_a_number_and_a_day_that_has_come(
