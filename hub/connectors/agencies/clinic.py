@@ -24,7 +24,7 @@ from hub.connectors.formats.clinic_files import (
     list_of_marker,
     open_list,
 )
-from hub.connectors.formats.clinic_rows import clinic_row
+from hub.connectors.formats.clinic_plain import ListRows
 from hub.connectors.port import Memory
 from hub.connectors.sources import ClinicSource
 from hub.connectors.transport.sftp import Account, Outbox, Unreadable
@@ -184,12 +184,13 @@ async def steps_of_list(
         number=int(name.number),
     )
     rows: list[CheckedRow] = []
+    checked = ListRows(table.header, name, today)
     records = table.records()
     while some := list(islice(records, ROWS_IN_A_ROW)):
         if len(rows) >= ROWS_PER_STEP:
             yield Step(rows=tuple(rows), file=file, file_ended=False)
             rows = []
         with passing(Phase.CHECK):
-            rows.extend(clinic_row(record, name, today) for record in some)
+            rows.extend(checked.check(record) for record in some)
         await asyncio.sleep(0)
     yield Step(rows=tuple(rows), watermark=watermark, file=file)

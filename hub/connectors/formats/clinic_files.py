@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 
 from hub.core.names import RefusalReason
 from hub.core.text import normalise_text
@@ -43,6 +44,9 @@ BALANCE = "欠费余额"
 
 MAX_LIST_BYTES = 32 * 1024 * 1024
 """No list of one clinic and day is larger; a larger file is refused without being parsed."""
+
+KEPT_BYTES = 4 * 1024 * 1024
+"""A list of this size stays cut up in memory while it is used; a larger one is cut up once more."""
 
 MAX_RECORD_LENGTH = 256 * 1024
 """No record is nearly as long, in characters; one that does not end spoils the file."""
@@ -111,7 +115,7 @@ def list_of_marker(organisation: str, day: str, file_name: str) -> ListName | No
     return name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One CSV record; ``number`` counts from the header, which is 1.
 
@@ -129,11 +133,11 @@ class ClinicTable:
 
     header: tuple[str, ...]
     data: bytes
+    kept: tuple[list[str] | None, ...] | None = None
 
     def records(self) -> Iterator[Record]:
         """The records in the order of the file, cut out one after the other."""
-        lines = _csv_records(self.data)
-        next(lines)
+        lines = iter(self.kept) if self.kept is not None else islice(_csv_records(self.data), 1, None)
         return (_record(number, self.header, cells) for number, cells in enumerate(lines, start=2))
 
 
@@ -169,15 +173,18 @@ def open_list(name: str, control: bytes | None, data: bytes | None) -> ClinicTab
         if header is None:
             return RefusalReason.FORMAT_INVALID
         sums = _Sums(header)
+        kept: list[list[str] | None] | None = [] if len(data) <= KEPT_BYTES else None
         for cells in lines:
             sums.add(cells)
+            if kept is not None:
+                kept.append(cells)
     except _EndlessRecordError:
         return RefusalReason.FORMAT_INVALID
     if _count(keys["RECORDS"]) != sums.records:
         return RefusalReason.COUNT_MISMATCH
     if _amount(keys["AMOUNT_TOTAL"]) not in sums.totals:
         return RefusalReason.TOTAL_MISMATCH
-    return ClinicTable(header, data)
+    return ClinicTable(header, data, None if kept is None else tuple(kept))
 
 
 def _control_keys(control: bytes | None) -> dict[str, str] | None:

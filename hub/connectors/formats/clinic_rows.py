@@ -27,12 +27,16 @@ MAX_AMOUNT = Decimal(1_000_000)
 DOCUMENTED = frozenset(COLUMNS)
 """All other columns."""
 
-_MAX_NUMBER_LENGTH = 30
-_WAIVED = frozenset({"1", "是", "√"})
-_WAIVER_CODES = _WAIVED | {"0", "否"}
+MAX_NUMBER_LENGTH = 30
+"""Longest number of a bill, in characters."""
+
+WAIVED = frozenset({"1", "是", "√"})
+"""Codes of ``减免标志`` for a bill that is waived."""
+
+WAIVER_CODES = WAIVED | {"0", "否"}
 
 
-class _OfList(NamedTuple):
+class OfList(NamedTuple):
     """What all rows of one list have in common."""
 
     csv: str
@@ -43,26 +47,27 @@ class _OfList(NamedTuple):
 
 
 @lru_cache(64)
-def _of_list(name: ListName) -> _OfList:
-    return _OfList(name.csv, name.version, name.rank, name.business_date, midnight(name.business_date))
+def of_list(name: ListName) -> OfList:
+    """What the rows of a list have in common."""
+    return OfList(name.csv, name.version, name.rank, name.business_date, midnight(name.business_date))
 
 
 def clinic_row(record: Record, name: ListName, today: date) -> CheckedRow:
     """The checked row of one record. ``today`` is the day of receipt in Asia/Shanghai."""
-    of_list = _of_list(name)
-    origin = f"{of_list.csv}#{record.number}"
+    common = of_list(name)
+    origin = f"{common.csv}#{record.number}"
     if record.cells is None:
         # Which cell is which cannot be told, so a diagnosis may be among them: nothing of the line is kept.
         return unreadable_row(key=origin, origin=origin, content=origin.encode())
     check = RowCheck(record.cells, documented=DOCUMENTED, forbidden=FORBIDDEN, today=today)
     number = check.key_part("欠费单号")
-    if check.key_part("机构编码") != name.organisation or number is None or len(number) > _MAX_NUMBER_LENGTH:
+    if check.key_part("机构编码") != name.organisation or number is None or len(number) > MAX_NUMBER_LENGTH:
         return unreadable_row(key=origin, origin=origin, content=check.content, wire=check.wire)
-    return _arrears(check, f"{name.organisation}|{number}", origin, of_list, record.cells["欠费人姓名"])
+    return _arrears(check, f"{name.organisation}|{number}", origin, common, record.cells["欠费人姓名"])
 
 
-def _arrears(check: RowCheck, key: str, origin: str, of_list: _OfList, raw_debtor: str) -> CheckedRow:
-    file_day = of_list.day
+def _arrears(check: RowCheck, key: str, origin: str, common: OfList, raw_debtor: str) -> CheckedRow:
+    file_day = common.day
     debtor = check.name("欠费人姓名")
     if debtor is None:
         check.add(QuarantineReason.ROW_UNREADABLE)
@@ -86,12 +91,12 @@ def _arrears(check: RowCheck, key: str, origin: str, of_list: _OfList, raw_debto
         check.adverse_end(settled)
     else:
         noticed = check.day("告知日期", parse=parse_loose_day)
-    waiver = check.code("减免标志", _WAIVER_CODES, mandatory=False)
+    waiver = check.code("减免标志", WAIVER_CODES, mandatory=False)
     return CheckedRow(
         kind=RowKind.FACT,
         source_key=key,
-        version=of_list.version,
-        version_rank=of_list.rank,
+        version=common.version,
+        version_rank=common.rank,
         origin=origin,
         content=check.content,
         wire=check.wire,
@@ -113,8 +118,8 @@ def _arrears(check: RowCheck, key: str, origin: str, of_list: _OfList, raw_debto
         valid_from=billed,
         valid_to=settled,
         adverse=decision is not None,
-        suppressed=waiver in _WAIVED,
-        source_time=of_list.source_time,
+        suppressed=waiver in WAIVED,
+        source_time=common.source_time,
         hint=None if has_id or debtor is None else PlaceHint(debtor, check.text("现住址"), check.text("联系电话")),
         dropped=check.dropped,
     )
