@@ -58,11 +58,6 @@ async def between_pulls(database: Database) -> AsyncIterator[asyncpg.Connection]
                     remedy="Run it again when the pull has ended; until then the items are shown to nobody.",
                 )
             await asyncio.sleep(0.05)
-        if not await is_settled(connection):
-            raise PullRunningError(
-                "the last pull was broken off and its rows are not settled; nothing was purged.",
-                remedy="Run the pull again first; until then the items are shown to nobody.",
-            )
         yield connection
     finally:
         await connection.close()
@@ -78,6 +73,8 @@ async def purge_adverse(
 ) -> list[Purged]:
     """Destroy what is over today, then fold the households concerned. The caller keeps pulls from settling meanwhile.
 
+    While rows of a pull are not settled the households wait for its end; nobody is shown what was destroyed.
+
     Raises :class:`AuditError` if the log cannot record; then the batch that it should have recorded was not destroyed.
     """
     await receipts.ready()
@@ -90,7 +87,8 @@ async def purge_adverse(
             held_back[part.category] += part.held_back
             event = recorded
     if event is not None:
-        await refresh_sections(connection, keys, clock(), then=challenging(keys))
+        if await is_settled(connection):
+            await refresh_sections(connection, keys, clock(), then=challenging(keys))
         await receipts.wait(event, _RECEIPT_SECONDS)
     return [Purged(category, rows[category], held_back[category]) for category in sorted(rows)]
 

@@ -89,9 +89,9 @@ async def lawful_now(
     """The record of an earlier day without what may not be shown any more, or was not yet so on that day.
 
     Adverse items past five years are left out, and so are those repaired since; a value whose furnishing consent was
-    withdrawn since, or that its source has meanwhile suppressed, is held back as it is ``today`` (个人信息保护法 art. 47:
-    stored only). ``known`` is the instant at which consents, repairs and sources are asked about that: the last settled
-    one.
+    withdrawn since, or that its source has meanwhile suppressed, is held back as it is ``today`` (个人信息保护法
+    art. 47: stored only). ``known`` is the instant at which consents, repairs and sources are asked about that: the
+    last settled one.
     """
     is_past = record.day < today
     kept = [

@@ -12,6 +12,7 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, day_of
+from hub.flows.purge_adverse import purge_adverse
 from hub.flows.refresh_day import refresh_day
 from hub.store.keys import KeyService
 
@@ -41,7 +42,11 @@ async def _refresh(day: Day) -> int:
     return await refresh_day(day.connection, day.keys, day.receipts, day.clock)
 
 
-JOBS = (Job("refresh-sections", _refresh),)
+async def _purge(day: Day) -> object:
+    return await purge_adverse(day.connection, day.keys, day.receipts, day.clock)
+
+
+JOBS = (Job("refresh-sections", _refresh), Job("purge-adverse", _purge))
 """In the order in which they are done."""
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import SHANGHAI
+from hub.core.ids import uuid7
 from hub.core.names import Category, QuarantineReason
 from hub.flows.purge_adverse import Purged, list_expired, purge_adverse
 from hub.store.database import Database, DbRole
+from hub.worker.daily import JOBS, Day
 from tests.adverse.items import DAO, TAX_KEY, arrears, decision, troubled_loan
 from tests.records.world import World, a_row, consent, household, loan, member, tombstone
 
@@ -171,3 +173,19 @@ async def test_nobody_may_delete_observations_but_through_the_purge(world: World
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await world.connection.execute(statement)
+
+
+async def test_the_worker_purges_once_a_day_and_leaves_the_fold_to_a_pull_under_way(
+    world: World, receipts: Receipts
+) -> None:
+    await world.pull(civil=HOME, tax=[arrears("2023-10-25")])
+    assert "adverse/VALUE" in await world.sections("H1", DAO)
+    world.now += timedelta(days=7)
+    (job,) = (job for job in JOBS if job.name == "purge-adverse")
+    started = world.now - timedelta(hours=1)
+    await world.connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", uuid7(), started)
+    await job.work(Day(world.connection, world.keys, receipts, lambda: world.now))
+    assert await held(world) == {}
+    assert await world.connection.fetchval("SELECT count(*) FROM record.stale_household") == 1
+    await world.pull(tax=[])
+    assert set(await world.sections("H1", DAO)) == {"identity/VALUE"}
