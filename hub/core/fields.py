@@ -117,7 +117,7 @@ for _root in ("BorrowerProfile", "OwnRecord"):
     )
 _structure("Withheld", "field", "category", "form", "reason", "canAskConsent")
 _structure("Absent", "field", "category", "form", "reason")
-_structure("Provenance", "source", "sourceTime", "recordedAt", "sourceVersion", "validFrom", "validTo")
+_structure("Provenance", "source", "sourceTime", "recordedAt", "sourceVersion", "validFrom", "validTo", "repaired")
 
 FIELDS["BorrowerProfile.otherAdults"] = FieldClass(
     IDENTITY, _P1, "其他成年成员", "Adult members who agreed to be shown to the asker.", "civil", "otherAdults"

@@ -128,7 +128,7 @@ def _section(
 
 def _provenance(fact: Fact, *, with_range: bool = True) -> dict[str, Any]:
     seen = fact.seen
-    return {
+    told = {
         "source": seen.source,
         "sourceTime": iso(seen.source_time) if seen.source_time is not None else None,
         "recordedAt": iso(seen.recorded_from),
@@ -136,6 +136,7 @@ def _provenance(fact: Fact, *, with_range: bool = True) -> dict[str, Any]:
         "validFrom": seen.valid_from.isoformat() if with_range and seen.valid_from is not None else None,
         "validTo": seen.valid_to.isoformat() if with_range and seen.valid_to is not None else None,
     }
+    return told | {"repaired": True} if seen.is_repaired else told
 
 
 def _roster(record: HouseholdRecord) -> Section:

@@ -61,7 +61,7 @@ class SeenMembership:
 @dataclass(frozen=True, slots=True)
 class SeenFact:
     """One version of a fact. ``person_id`` is ``None`` for a fact of the household itself; ``note`` for one that is no
-    adverse item.
+    adverse item. ``is_repaired``: a data steward corrected the delivered row (docs/QUARANTINE.md).
     """
 
     category: Category
@@ -82,6 +82,7 @@ class SeenFact:
     recorded_to: datetime | None = None
     owner: str = ""
     note: AdverseNote | None = None
+    is_repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,4 +322,5 @@ def _fact(keys: KeyService, record: asyncpg.Record, noted: Mapping[ItemOfPerson,
         recorded_to=record["recorded_to"],
         owner=record["source_key"].split("|")[1] if category in {Category.BANK_LINE, Category.BANK_LOAN} else "",
         note=noted[_item(record)] if record["adverse"] else None,
+        is_repaired="repaired" in payload,
     )

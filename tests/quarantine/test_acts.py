@@ -81,12 +81,25 @@ async def test_the_observation_says_who_repaired_what_and_why_and_both_values_st
     record = await hub.connection.fetchrow("SELECT * FROM record.observation")
     payload = orjson.loads(hub.keys.open("payload", record["payload"], record["row_id"].bytes))
     told = payload["repaired"]
+    assert payload["value"]["tax_credit_grade"] == "C"
     assert (told["entry"], told["by"], told["why"], told["fields"]) == ("q-000001", "steward-1", "case 17", ["xyjb"])
     shown, _ = await show_row(hub.desk, ACT, 1)
     assert shown["row"] is None
     assert shown["acts"][0]["corrected"] == {"xyjb": {"sent": "E", "used": "C"}}
     stored = str(await hub.connection.fetch("SELECT * FROM ingest.quarantine_act"))
     assert "case 17" not in stored
+
+
+async def test_a_repaired_value_is_shown_as_such(hub: Hub) -> None:
+    await hub.pull("civil", household("H1"), member("C1", "H1", "刀岩保", PERSON))
+    await hub.pull("tax", tax(xyjb="E"), tax("DJ", 2))
+    await repair_row(hub.desk, ACT, 1, {"xyjb": "C"})
+    records = await hub.connection.fetch(
+        "SELECT category, body FROM record.section WHERE starts_with(category, 'tax.') AND form = 'VALUE'"
+    )
+    items = {record["category"]: orjson.loads(record["body"])["items"][0] for record in records}
+    assert (items["tax.grade"]["grade"], items["tax.grade"]["provenance"]["repaired"]) == ("C", True)
+    assert "repaired" not in items["tax.registration"]["provenance"]
 
 
 async def test_a_later_version_of_the_source_wins_over_a_repair(hub: Hub) -> None:

@@ -125,6 +125,7 @@ _STRUCTURE_TEXT = {
     "source": "提供单位。 The source that reported it.",
     "sourceTime": "来源时间。 The source's own time of the value.",
     "recordedAt": "入库时间。 When the hub wrote it down.",
+    "repaired": "经数据管理员更正。 True where a data steward corrected what the source delivered; else null.",
     "sourceVersion": "来源版本。 The source's version of the row.",
     "validFrom": "生效日期。 Since when it is true in the world.",
     "validTo": "失效日期。 Until when; null while it is still true.",

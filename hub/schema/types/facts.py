@@ -17,6 +17,7 @@ class Provenance:
     source_version: str | None
     valid_from: str | None
     valid_to: str | None
+    repaired: bool | None
 
 
 @strawberry.interface(description="带来源的值。 A value with its origin.")
