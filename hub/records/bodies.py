@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -158,20 +159,20 @@ def _roster(record: HouseholdRecord) -> Section:
     )
 
 
-def age_band(years: int) -> str:
-    """The band of an adult's age in completed years."""
-    return next((name for end, name in AGE_BANDS if years < end), "65+")
+def age_band(years: int) -> tuple[str, int | None]:
+    """The band of an adult's age in completed years, and the age at which it ends (exclusive; the last never does)."""
+    return next(((name, end) for end, name in AGE_BANDS if years < end), ("65+", None))
 
 
 def _identity(member: Member, day: date) -> Section:
     assert member.person_id is not None
     years = full_years(member.birth_date, day)
-    grows_out = next((end for end, _ in AGE_BANDS if years < end), None)
+    band, band_ends = age_band(years)
     body = {
         "name": member.name,
         "maskedIdNumber": mask_id_number(member.id_number) if member.id_number else None,
         "relation": member.relation,
-        "ageBand": age_band(years),
+        "ageBand": band,
         "status": "DECEASED" if member.died_on is not None else "ACTIVE",
     }
     return Section(
@@ -182,7 +183,7 @@ def _identity(member: Member, day: date) -> Section:
         orjson.dumps(body | identity_statements(member)).decode(),
         member.source,
         member.changed_at,
-        None if grows_out is None else birthday(member.birth_date, grows_out),
+        None if band_ends is None else birthday(member.birth_date, band_ends),
     )
 
 
@@ -191,18 +192,21 @@ def _person_sections(person_id: UUID, facts: Sequence[Fact], day: date) -> list[
     for fact in facts:
         by_category[fact.seen.category].append(fact)
     sections = []
-    for part, item in _LISTS.items():
-        listed = [fact for fact in by_category[part[0]] if part[1] is not Form.BAND or _may_band(fact)]
-        if listed:
-            items = [item(fact, day) | {"provenance": _provenance(fact)} for fact in listed]
-            body = _listing(part, items, listed, day)
-            sections.append(_section(person_id, part, body, listed, map(_plan_ends, listed), day=day))
-    arrears = by_category[Category.TAX_ARREARS]
+    for category, reported in by_category.items():
+        for form, item in _LISTS_OF.get(category, ()):
+            listed = [fact for fact in reported if _may_band(fact)] if form is Form.BAND else reported
+            if listed:
+                items = [item(fact, day) | {"provenance": _provenance(fact)} for fact in listed]
+                body = _listing((category, form), items, listed, day)
+                ends = map(_plan_ends, listed) if category is Category.CLINIC_ARREARS else ()
+                sections.append(_section(person_id, (category, form), body, listed, ends, day=day))
+    arrears = by_category.get(Category.TAX_ARREARS)
     if arrears:
         value = any(fact.seen.valid_to is None for fact in arrears)
         is_owing = {"value": value} | yes_no_statements(arrears)
         sections.append(_section(person_id, (Category.TAX_ARREARS, Form.YES_NO), is_owing, arrears, day=day))
-    sections += _bank_sections(person_id, by_category, day)
+    if Category.BANK_LINE in by_category or Category.BANK_LOAN in by_category:
+        sections += _bank_sections(person_id, by_category, day)
     adverse = [fact for fact in facts if fact.seen.adverse]
     if adverse:
         body = {"items": [_adverse(fact) for fact in adverse]}
@@ -264,7 +268,8 @@ def balance_band(balance: Decimal) -> str:
 
 def _picked(names: dict[str, str]) -> Callable[[Fact, date], dict[str, Any]]:
     """Takes values of a fact under other names: ``{name in the section: name in the value}``."""
-    return lambda fact, day: {shown: fact.seen.value[kept] for shown, kept in names.items()}
+    shown, kept = tuple(names), itemgetter(*names.values())
+    return lambda fact, day: dict(zip(shown, kept(fact.seen.value), strict=True))
 
 
 _LISTS: dict[tuple[Category, Form], Callable[[Fact, date], dict[str, Any]]] = {
@@ -307,6 +312,10 @@ _LISTS: dict[tuple[Category, Form], Callable[[Fact, date], dict[str, Any]]] = {
     (Category.CLINIC_ARREARS, Form.BAND): _clinic_band,
 }
 """How one fact is written in the lists of a person."""
+
+_LISTS_OF = {
+    category: tuple((form, item) for (of, form), item in _LISTS.items() if of is category) for category, _ in _LISTS
+}
 
 
 def _relief(facts: Sequence[Fact], record: HouseholdRecord) -> list[Section]:
@@ -361,7 +370,7 @@ _LOAN = _picked(
 
 def _bank_sections(person_id: UUID, by_category: dict[Category, list[Fact]], day: date) -> list[Section]:
     sections = []
-    for owner, lines in _by_owner(by_category[Category.BANK_LINE]):
+    for owner, lines in _by_owner(by_category.get(Category.BANK_LINE, ())):
         items = [
             _LINE(line, day)
             | {"expiresOn": line.seen.valid_to.isoformat() if line.seen.valid_to is not None else None}
@@ -376,7 +385,7 @@ def _bank_sections(person_id: UUID, by_category: dict[Category, list[Fact]], day
             ends = [line.seen.valid_to + _DAY for line in live if line.seen.valid_to is not None]
             part = (Category.BANK_LINE, Form.TOTAL)
             sections.append(_section(person_id, part, amount, live, ends, owner=owner, day=day))
-    for owner, loans in _by_owner(by_category[Category.BANK_LOAN]):
+    for owner, loans in _by_owner(by_category.get(Category.BANK_LOAN, ())):
         items = [_LOAN(loan, day) | {"provenance": _provenance(loan)} for loan in loans]
         part = (Category.BANK_LOAN, Form.VALUE)
         sections.append(_section(person_id, part, _listing(part, items, loans, day), loans, owner=owner, day=day))

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from hub.core.clock import iso
@@ -100,7 +101,7 @@ def _told_of(member: Member, facts: Sequence[Fact], conflicts: Collection[str], 
     lists = [
         [_by(told, fact) for told, fact in rows]
         for attribute, rows in found.items()
-        if _may_be_challenged(attribute, {told.kind for told, _ in rows})
+        if _may_be_challenged(attribute, frozenset(told.kind for told, _ in rows))
     ]
     if ConflictType.NAME_DIFFERS in conflicts:
         names = [(told, fact) for fact in facts for told in told_by(fact, day) if told.attribute is Attribute.NAME]
@@ -114,7 +115,8 @@ def _told_of(member: Member, facts: Sequence[Fact], conflicts: Collection[str], 
     return lists
 
 
-def _may_be_challenged(attribute: Attribute, kinds: set[str]) -> bool:
+@lru_cache(maxsize=256)
+def _may_be_challenged(attribute: Attribute, kinds: frozenset[str]) -> bool:
     """Whether statements of these kinds can contradict each other or go stale."""
     rule = precedence().newest[attribute]
     if not rule.challenge:

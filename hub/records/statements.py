@@ -5,7 +5,7 @@ whoever is granted a part has its statements, and nobody else learns of them.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ _NAME_KINDS = {
 }
 
 
-Written = tuple[str, str, str, int, int]
+Written = tuple[Attribute, str, str, int, int]
 """A statement in a section: attribute, kind, value, version of the rule, place of its origin in the section."""
 
 
@@ -92,11 +92,16 @@ def _registration(fact: Fact, _: date) -> Told | None:
     return Told(_EMPLOYMENT, "operator", "SELF_EMPLOYED") if is_trading else None
 
 
+_EMPLOYEE = Told(_EMPLOYMENT, "employee", "EMPLOYEE")
+_ENDED = Told(_EMPLOYMENT, "ended", "NOT_EMPLOYEE")
+_RESIDENT = Told(_EMPLOYMENT, "resident", "NOT_EMPLOYEE")
+
+
 def _insurance(fact: Fact, _: date) -> Told | None:
     kind, is_active = fact.seen.value.get("insurance_type"), fact.seen.value.get("enrol_status") == "ACTIVE"
     if kind in EMPLOYEE_TYPES:
-        return Told(_EMPLOYMENT, *(("employee", "EMPLOYEE") if is_active else ("ended", "NOT_EMPLOYEE")))
-    return Told(_EMPLOYMENT, "resident", "NOT_EMPLOYEE") if kind in RESIDENT_TYPES and is_active else None
+        return _EMPLOYEE if is_active else _ENDED
+    return _RESIDENT if kind in RESIDENT_TYPES and is_active else None
 
 
 def _band(fact: Fact, _: date) -> Told | None:
@@ -153,13 +158,16 @@ def dated(
     attribute: Attribute, kind: str, source_time: datetime | None, begins: date | None, ends: date | None
 ) -> datetime | None:
     """The instant by which a statement of this kind is recent or old, by the newest rule."""
-    match precedence().newest[attribute].kinds[kind].dated:
-        case "VALID_FROM":
-            return None if begins is None else midnight(begins)
-        case "VALID_TO":
-            return None if ends is None else midnight(ends)
-        case _:
-            return source_time
+    dated_by = _dated_by()[attribute, kind]
+    if dated_by == "SOURCE_TIME":
+        return source_time
+    day = begins if dated_by == "VALID_FROM" else ends
+    return None if day is None else midnight(day)
+
+
+@lru_cache(maxsize=1)
+def _dated_by() -> dict[tuple[Attribute, str], str]:
+    return {(a, kind.name): kind.dated for a, rule in precedence().newest.items() for kind in rule.kinds.values()}
 
 
 def statements_in(part: tuple[Category, Form], facts: Sequence[Fact], day: date) -> list[Written]:
@@ -168,28 +176,30 @@ def statements_in(part: tuple[Category, Form], facts: Sequence[Fact], day: date)
     One for each kind and value, the most recent; of declared income the newest period only.
     """
     carried = CARRIED[part]
-    best: dict[Told, tuple[float, int]] = {}
+    best: dict[Told, int] = {}
     for place, fact in enumerate(facts):
         for told in told_by(fact, day):
             if told.attribute in carried:
-                recent = _recent(told, fact) if len(facts) > 1 else 0.0
                 known = best.get(told)
-                if known is None or recent > known[0]:
-                    best[told] = (recent, place)
-    if _INCOME in carried:
-        newest = max((recent for recent, _ in best.values()), default=0.0)
-        best = {told: found for told, found in best.items() if found[0] == newest}
-    return [_written(told, place) for told, (_, place) in best.items()]
+                if known is None or _recent(told, fact) > _recent(told, facts[known]):
+                    best[told] = place
+    if _INCOME in carried and len(best) > 1:
+        newest = max(_recent(told, facts[place]) for told, place in best.items())
+        best = {told: place for told, place in best.items() if _recent(told, facts[place]) == newest}
+    return [_written(told, place) for told, place in best.items()]
 
 
-def _recent(told: Told, fact: Fact) -> float:
+def _recent(told: Told, fact: Fact) -> datetime:
     seen = fact.seen
     at = dated(told.attribute, told.kind, seen.source_time, seen.valid_from, seen.valid_to)
-    return float("-inf") if at is None else at.timestamp()
+    return _NEVER if at is None else at
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _written(told: Told, place: int) -> Written:
-    return (told.attribute.value, told.kind, told.value, _newest_versions()[told.attribute], place)
+    return (told.attribute, told.kind, told.value, _newest_versions()[told.attribute], place)
 
 
 @lru_cache(maxsize=1)
