@@ -1,6 +1,7 @@
 """What time alone changes: once a day the sections of households whose day has come are folded anew.
 
-A birthday, the end of a relief or five years after an adverse item's end change a record without any delivery.
+A birthday, the end of a relief or five years after an adverse item's end change a record without any delivery; a row
+that a value rests on goes out of date.
 """
 
 from uuid import UUID
@@ -13,6 +14,7 @@ from hub.audit.receipts import Receipts
 from hub.core.clock import Clock
 from hub.core.ids import uuid7
 from hub.core.version import VERSION
+from hub.flows.challenge_sources import challenging
 from hub.records.sections import due_households, refresh_sections
 from hub.store.keys import KeyService
 
@@ -31,7 +33,7 @@ async def refresh_day(connection: asyncpg.Connection, keys: KeyService, receipts
     await receipts.ready()
     event = uuid7()
     await append(connection, _entry(event, households))
-    folded = await refresh_sections(connection, keys, now)
+    folded = await refresh_sections(connection, keys, now, then=challenging(keys))
     await receipts.wait(event, _RECEIPT_SECONDS)
     return folded
 

@@ -17,6 +17,7 @@ from hub.core.rows import CheckedRow
 from hub.flows.challenge_sources import challenging
 from hub.flows.close_challenge import close, export, list_for_operators
 from hub.flows.receipts import receipt_desk
+from hub.flows.refresh_day import refresh_day
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.records.challenge_store import Challenge, ChallengeFilter
 from hub.records.sections import refresh_sections
@@ -137,7 +138,7 @@ async def test_time_alone_makes_a_chosen_row_stale(world: World, desk: StewardDe
     due = date(2025, 11, 1) + timedelta(days=401)
     assert await world.connection.fetchval("SELECT changes_on FROM record.household_fold") == due
     later = datetime(due.year, due.month, due.day, tzinfo=SHANGHAI)
-    await refresh_sections(world.connection, world.keys, later, then=challenging(world.keys))
+    assert await refresh_day(world.connection, world.keys, desk.receipts, lambda: later) == 1
     assert await told(desk) == [("social", "s|310", "employment", "STALE", None)]
     world.now = later
     await world.pull(social=[employed("s|310", at=later, version=2)])
