@@ -8,7 +8,7 @@ SOAP := tests/connectors/foreign_soap
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-long check bench generated format lock clean
+.PHONY: help setup demo serve test test-long check bench bench-load generated format lock clean
 
 ##@ Use
 
@@ -40,6 +40,9 @@ check: $(DEV) ## formatting, lint, types, floors, generated files
 
 bench: $(DEV) ## measure, print a table and write JSON
 	$(BIN)/python -m bench
+
+bench-load: $(DEV) ## load a prefecture from wire to sections; HOUSEHOLDS=n sets its size
+	HUB_BENCH_HOUSEHOLDS=$(or $(HOUSEHOLDS),2000) $(BIN)/python -m bench.load
 
 generated: $(DEV) ## write the generated files anew
 	$(BIN)/hub generated
