@@ -1,7 +1,7 @@
 """Sections and records of past answers, folded again from the observations and checked against their digests."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,7 +14,7 @@ from hub.core.names import Category
 from hub.flows.obstacles import Obstacle, ReplayRefusedError
 from hub.records.as_of import is_expired, lawful_now, settled_at
 from hub.records.bodies import NOBODY, Section, sections_of, usable_facts
-from hub.records.fold import FOLD_VERSION, Fact, HouseholdRecord, fold
+from hub.records.fold import FOLD_VERSION, Fact, HouseholdRecord, Seen, fold
 from hub.records.household import load_seen
 from hub.records.shown import not_found, shown_record
 from hub.store.keys import KeyService
@@ -63,7 +63,7 @@ class PastFolds:
         self._connection = connection
         self._keys = keys
         self._today = today
-        self._held: dict[tuple[UUID, datetime], tuple[HouseholdRecord | None, _Sections]] = {}
+        self._held: dict[tuple[UUID, datetime], _PastHousehold | None] = {}
 
     async def instant(self, folded_at: str | None, as_of: datetime) -> datetime:
         """The instant of the fold; entries that do not name it stand at the last settled one before the answer."""
@@ -76,15 +76,16 @@ class PastFolds:
 
         Raises :class:`ReplayRefusedError` for the first that cannot be had, or may not be shown any more.
         """
-        record, sections = await self._fold(household, at)
+        seen = await self._seen(household, at)
         bodies = []
         for line in lines:
-            section = sections.get((person, line.category, line.form, line.owner)) or sections.get(
-                (NOBODY, line.category, line.form, line.owner)
+            told = next(
+                (each for each in _tellings(seen, person, line, at) if each[1].digest.hex() == line.digest), None
             )
-            if section is None or section.digest.hex() != line.digest:
+            if told is None:
                 raise await self._missing(line, at)
-            if record is not None and any(map(self._is_expired, _facts_in(record, person, line))):
+            record, section = told
+            if any(map(self._is_expired, _facts_in(record, person, line))):
                 raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
             bodies.append(section.body)
         return bodies
@@ -106,15 +107,11 @@ class PastFolds:
             raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
         return text
 
-    async def _fold(self, household: UUID, at: datetime) -> tuple[HouseholdRecord | None, _Sections]:
-        held = self._held.get((household, at))
-        if held is None:
+    async def _seen(self, household: UUID, at: datetime) -> "_PastHousehold | None":
+        if (household, at) not in self._held:
             seen = await load_seen(self._connection, self._keys, [household], day_of(at), at)
-            record = fold(seen[0], day_of(at), at) if seen else None
-            sections = sections_of(record) if record is not None else []
-            by_key = {(s.person_id, s.category.value, s.form.value, s.owner): s for s in sections}
-            held = self._held[household, at] = (record, by_key)
-        return held
+            self._held[household, at] = _PastHousehold(seen[0], at) if seen else None
+        return self._held[household, at]
 
     def _is_expired(self, fact: Fact) -> bool:
         return is_expired(fact, self._today)
@@ -134,6 +131,38 @@ class PastFolds:
         if line.version != FOLD_VERSION:
             return ReplayRefusedError(Obstacle.FOLD_RETIRED, line.version)
         return ReplayRefusedError(Obstacle.RECORD_DIFFERS, f"{line.category}/{line.form}")
+
+
+class _PastHousehold:
+    """What was held of one household at an instant, folded as of a day or two, each once."""
+
+    def __init__(self, seen: Seen, at: datetime) -> None:
+        self._seen = seen
+        self._at = at
+        self._days: dict[date, tuple[HouseholdRecord, _Sections]] = {}
+
+    def on(self, day: date) -> tuple[HouseholdRecord, _Sections]:
+        """The record and its sections by place, as of a day."""
+        if day not in self._days:
+            record = fold(self._seen, day, self._at)
+            sections = {(s.person_id, s.category.value, s.form.value, s.owner): s for s in sections_of(record)}
+            self._days[day] = (record, sections)
+        return self._days[day]
+
+
+def _tellings(
+    past: _PastHousehold | None, person: UUID, line: Line, at: datetime
+) -> Iterator[tuple[HouseholdRecord, Section]]:
+    """The section as it was folded, and the one that took its place on the day on which it expired."""
+    day: date | None = day_of(at)
+    while past is not None and day is not None:
+        record, sections = past.on(day)
+        places = ((about, line.category, line.form, line.owner) for about in (person, NOBODY))
+        section = next((sections[place] for place in places if place in sections), None)
+        if section is None:
+            return
+        yield record, section
+        day = section.expires_on if day == day_of(at) else None
 
 
 def _facts_in(record: HouseholdRecord, person: UUID, line: Line) -> list[Fact]:

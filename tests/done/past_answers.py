@@ -44,6 +44,7 @@ CORRECTED = [
 HOMES = ("H1", "H2", "H3", "H4")
 STAFF = (("steward", "STEWARD", "DATA_QUALITY"), ("township", "TOWNSHIP", "DATA_COLLECTION"))
 _DEPTH = 5
+_DRESSES_MAX = 24
 _COINS = "t: __typename @include(if: $a) u: __typename @skip(if: $b)"
 
 
@@ -66,6 +67,7 @@ class PastAnswers:
         self.random = random.Random(seed)
         self.versions: dict[str, int] = {}
         self.letters: dict[int, str] = {}
+        self.dresses = 0
         self.events: list[str] = []
         self.kept: list[Kept] = []
         self.pseudonyms: list[tuple[str, str]] = []
@@ -106,9 +108,9 @@ class PastAnswers:
         key = f"t{n}|XY|2025"
         return rows.grade(key, PEOPLE[n].number, PEOPLE[n].name, version=self.version(key), letter=letter)
 
-    def arrears(self, n: int, cleared: date | None = None) -> CheckedRow:
-        key, cleared = f"t{n}|QS|1", cleared or self.random.choice([None, date(2026, 5, 1)])
-        value = {"arrears_no": "1", "arrears_amount": f"{self.random.randrange(9000)}.00", "notice_date": "2026-01-10"}
+    def arrears(self, n: int, cleared: date | None = None, no: str = "1") -> CheckedRow:
+        key, cleared = f"t{n}|QS|{no}", cleared or self.random.choice([None, date(2026, 5, 1)])
+        value = {"arrears_no": no, "arrears_amount": f"{self.random.randrange(9000)}.00", "notice_date": "2026-01-10"}
         return rows.a_row(
             RowKind.FACT, key, self.version(key), value, category=Category.TAX_ARREARS, id_number=PEOPLE[n].number,
             name=PEOPLE[n].name, valid_from=date(2026, 2, 1), valid_to=cleared, adverse=True,
@@ -309,12 +311,14 @@ class PastAnswers:
         declared = build_schema().graphql.type_map[kind]
         assert isinstance(declared, GraphQLObjectType)
         lines = ["__typename"]
+        if depth == _DEPTH:
+            self.dresses = _DRESSES_MAX
         for name, field in declared.fields.items():
             inner = get_named_type(field.type)
             if self.random.random() < 0.25:
                 continue
-            alias = f"x{kind}{name}: " if self.random.random() < 0.08 else ""
-            when = self.random.choice([" @include(if: $a)", " @skip(if: $b)"]) if self.random.random() < 0.06 else ""
+            alias = f"x{kind}{name}: " if self._dressed(0.08) else ""
+            when = self.random.choice([" @include(if: $a)", " @skip(if: $b)"]) if self._dressed(0.06) else ""
             below = ""
             if not is_leaf_type(inner):
                 if depth == 0:
@@ -323,6 +327,11 @@ class PastAnswers:
             line = f"{alias}{name}{when}{below}"
             lines.append(f"... on {kind} {{ {line} }}" if self.random.random() < 0.1 else line)
         return " ".join(lines)
+
+    def _dressed(self, chance: float) -> bool:
+        """Whether a field gets an alias or a condition; an operation may have some dozens."""
+        self.dresses -= 1 if (wanted := self.random.random() < chance and self.dresses > 0) else 0
+        return wanted
 
     async def replay(self, kept: Kept, *, now: Any = system_clock) -> bytes:
         return await replay_answer(

@@ -20,7 +20,7 @@ from hub.flows.obstacles import Obstacle
 from hub.store.database import Database, DbRole
 from tests.done.opened import audit_details, tables
 from tests.done.past_answers import PEOPLE, Kept, PastAnswers, past_answers
-from tests.done.queries import PROFILE, REQUEST
+from tests.done.queries import OWN_RECORD, PROFILE, REQUEST
 from tests.done.served import profile_input, request_input
 
 
@@ -166,6 +166,21 @@ async def test_a_purged_item_and_an_erased_consent_are_named(database: Database,
         await owner.execute("ALTER TABLE consent.event DROP CONSTRAINT event_consent_id_fkey")
         await owner.execute("DELETE FROM consent.record WHERE consent_id = $1::text::uuid", consent)
         assert await refusal(past, kept) == Obstacle.CONSENT_ERASED
+
+
+async def test_an_answer_without_an_item_whose_day_had_come_replays(database: Database, tmp_path: Path) -> None:
+    async with past_answers(database, tmp_path / "home", seed=3) as past:
+        # Folded weeks ago; by the day of the question the time of one item was over, though nobody had folded again.
+        over = date(2023, 11, 1)
+        await past.world.pull(tax=[past.arrears(0, over, "8"), past.arrears(0, date(2026, 5, 1), "9")])
+        sections = "SELECT body FROM record.section WHERE category = 'tax.arrears' AND form = 'VALUE'"
+        assert any(str(over) in row["body"] for row in await past.served.owner.fetch(sections))
+        await past.keep(PEOPLE[0].account, OWN_RECORD, {}, "own")
+        kept = past.kept[-1]
+        assert b'"clearedOn":"2026-05-01"' in kept.data
+        assert str(over).encode() not in kept.data
+        await past.world.pull(tax=[past.arrears(0, date(2026, 6, 1), "9")])
+        assert await past.replay(kept) == kept.data
 
 
 async def test_a_receipt_of_another_log_or_entry_is_refused(database: Database, tmp_path: Path) -> None:
