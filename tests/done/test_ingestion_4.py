@@ -198,10 +198,11 @@ async def test_a_receipt_of_another_log_or_entry_is_refused(database: Database, 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [11, 12])
 async def test_a_hundred_past_answers_replay(database: Database, tmp_path: Path, seed: int) -> None:
     async with past_answers(database, tmp_path / "home", seed=seed) as past:
-        await live(past, rounds=14, answers=10)
+        await live(past, rounds=12, answers=10)
         for _ in range(5):
             await past.change()
         assert len(past.kept) > 100
