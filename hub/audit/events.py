@@ -186,6 +186,13 @@ _ALL = (
         ("entry",),
     ),
     EventType(
+        "scorecard:official:queried",
+        Kind.QUERY,
+        "The scorecards of the sources were read: counts and times only.",
+        ("days",),
+        ("client", "role", "token"),
+    ),
+    EventType(
         "coverage:official:queried",
         Kind.QUERY,
         "The coverage of an area was read: numbers of households only.",

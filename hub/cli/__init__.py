@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "hub.cli.serve",
     "pull": "hub.cli.pull",
     "worker": "hub.cli.worker",
+    "source": "hub.cli.source",
     "quarantine": "hub.cli.quarantine",
     "links": "hub.cli.links",
     "adverse": "hub.cli.adverse",

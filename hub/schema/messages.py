@@ -104,6 +104,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "区域代码应为以5331开头的4、6、9或12位数字。",
         "An area code has 4, 6, 9 or 12 digits and begins with 5331.",
     ),
+    "DAYS_RANGE": ("天数应为1至400。", "A scorecard spans 1 to 400 days."),
     "AREA_LEVEL": ("层级不能高于所查区域。", "The level lies above the area."),
     "OUT_OF_AREA": ("不在您的辖区内。", "The area is not yours."),
     "NOT_ALLOWED": ("您无权进行此操作。", "You may not do that."),

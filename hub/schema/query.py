@@ -12,6 +12,7 @@ from hub.schema.consent import resolve_consent_request, resolve_consents
 from hub.schema.coverage import resolve_coverage
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
+from hub.schema.scorecards import resolve_source_scorecards
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
 from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
@@ -19,6 +20,7 @@ from hub.schema.types.coverage import CoverageResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 from hub.schema.types.quarantine import QuarantineRowsResult, QuarantineSummaryResult
+from hub.schema.types.scorecards import SourceScorecardsResult
 
 
 @strawberry.type(description="查询。 Reads; an operation has one of them.")
@@ -70,4 +72,8 @@ class Query:
     coverage: CoverageResult = strawberry.field(
         resolver=resolve_coverage,
         description="档案覆盖率，供监管、数据管理员、乡镇和采集员在本辖区内查看。 Coverage by area, for officials.",
+    )
+    source_scorecards: SourceScorecardsResult = strawberry.field(
+        resolver=resolve_source_scorecards,
+        description="数据来源评分，供监管、数据管理员和运维人员。 How good every source is; `days` is 1 to 400.",
     )
