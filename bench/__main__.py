@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from bench import report
+from bench import linkage_speed, report
 from bench.files import Files
 from bench.ingest import Ingest
 from bench.merge_peer import MergePeer
@@ -68,6 +68,8 @@ async def measure(options: Options) -> dict[str, Any]:
         await queries.warm_up(reading)
         await take_rounds(reading, options.rounds, load, _tell, extra_until=began + _EXTRA_SECONDS)
         facts = await queries.facts()
+    _tell("measuring the scoring of links")
+    scored = await linkage_speed.measure(options.persons, options.unnamed, min(options.rounds, linkage_speed.ROUNDS))
     seconds = stage.report["seconds"]
     per_household = {
         name: round(size / stored["households"])
@@ -80,6 +82,7 @@ async def measure(options: Options) -> dict[str, Any]:
         "whole pull, seconds": seconds,
         "bytes on disk per household before the queries": per_household,
         **facts,
+        "scoring of rows that name people badly": scored,
     }
     chosen = {name: value for name, value in asdict(options).items() if name != "results"}  # a place, not a choice
     return report.assemble(chosen, [*reading, *writing], facts, time.monotonic() - began)

@@ -141,7 +141,7 @@ async def make_tables(database: Database, keys: KeyService) -> Ready:
             said = await store._waiting(connection, keys)
             phones = await store._phones(connection, keys, said)
             rows = rows_table(store._unnamed(keys, said, await store._locator(connection), phones))
-            people, _ = await store._people(connection, keys, phones, years_before(day_of(NOW), ADULT_AGE))
+            people, _, _ = await store._people(connection, keys, phones, years_before(day_of(NOW), ADULT_AGE))
     finally:
         await connection.close()
     return Ready(people, rows)

@@ -25,6 +25,10 @@ class Options:
     """Rows of the bank's file and of the clinic's list that are taken in (HUB_BENCH_FILE_ROWS)."""
     seed: int = 1
     """Seed of the prefecture (HUB_BENCH_SEED)."""
+    persons: int = 50_000
+    """People against whom rows without number are scored (HUB_BENCH_PERSONS)."""
+    unnamed: int = 5_000
+    """Rows that are scored against them (HUB_BENCH_UNNAMED)."""
     results: Path = RESULTS / "latest.json"
     """Where the figures are written (HUB_BENCH_RESULTS)."""
 

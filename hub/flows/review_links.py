@@ -4,7 +4,7 @@ Each look and each decision is an audited entry. A decision, its entry and the r
 concerned are one transaction, so what recipients see changes with the decision or not at all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -91,6 +91,10 @@ async def show_review(desk: StewardDesk, act: StewardAct, row_id: UUID) -> tuple
     now, event = desk.clock(), uuid7()
     async with desk.reading() as connection:
         row = await open_review(connection, desk.keys, row_id)
+        if row is not None:
+            # Members of other counties are another steward's affair; nothing tells whether there are any.
+            own = tuple(candidate for candidate in row.candidates if act.may_see(candidate.county))
+            row = replace(row, candidates=own)
         await append(connection, _shown_entry(desk, act, event, row, iso(now)))
     receipt = await desk.signed(event)
     if row is None:
@@ -102,8 +106,8 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
     """Make a decision; the same one made again by the same steward is answered as the first time.
 
     Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current), REVIEW_DECIDED (somebody was faster),
-    ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member),
-    PULL_UNSETTLED (the last pull was broken off).
+    ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member of the
+    steward's counties), OUT_OF_AREA (linked to somebody of another county), PULL_UNSETTLED (a pull was broken off).
     """
     act.check()
     choice.check()
@@ -123,13 +127,13 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
         if made is not None and len(row.decisions) == choice.decisions_seen + 1 and _is_same(made, act, choice):
             event, answer = made.event, _answer(choice, made.number, made.decided_at)
         else:
-            person = await _judge(connection, row, choice, now)
+            person = await _judge(connection, act, row, choice, now)
             answer = await _decide(connection, desk, act, choice, row, person, event, now)
     return answer, await desk.signed(event)
 
 
 async def _judge(
-    connection: asyncpg.Connection, row: ReviewedRow, choice: LinkChoice, now: datetime
+    connection: asyncpg.Connection, act: StewardAct, row: ReviewedRow, choice: LinkChoice, now: datetime
 ) -> asyncpg.Record | None:
     """The person of a ``LINK``; everything that speaks against the decision is refused here."""
     if len(row.decisions) != choice.decisions_seen:
@@ -145,10 +149,17 @@ async def _judge(
         )
     if choice.verdict is LinkVerdict.UNLINK and row.linked_to is None:
         raise RefusedError("the row is linked to nobody.", remedy="Choose NONE to close the review.", code="NOT_LINKED")
+    if row.linked_to is not None and not act.may_see(row.linked_to.county):
+        raise RefusedError(
+            "the row is linked to somebody of a county that is not yours.",
+            remedy="Ask a steward of that county.",
+            code="OUT_OF_AREA",
+        )
     if choice.member_no is None:
         return None
     person = await find_member(connection, choice.member_no)
-    if person is None or not is_adult(person["birth_date"], day_of(now)):
+    is_own = person is not None and act.may_see(person["county"])
+    if person is None or not is_own or not is_adult(person["birth_date"], day_of(now)):
         raise RefusedError("there is no adult member with this number.", remedy="Check it.", code="MEMBER_UNKNOWN")
     return person
 

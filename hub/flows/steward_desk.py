@@ -30,7 +30,10 @@ _LOCK_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class StewardAct:
-    """A steward, and the case he acts in. ``client`` and ``token`` are set where he acts through the API."""
+    """A steward, and the case he acts in. ``client`` and ``token`` are set where he acts through the API.
+
+    ``counties``: whose people he may be shown; ``None`` for the whole prefecture (commands on the server itself).
+    """
 
     steward: str
     reason: str
@@ -38,6 +41,11 @@ class StewardAct:
     variables: dict[str, object]
     client: str | None = None
     token: str | None = None
+    counties: frozenset[str] | None = None
+
+    def may_see(self, county: str) -> bool:
+        """Whether people of this county are his to see."""
+        return self.counties is None or county in self.counties
 
     def check(self) -> None:
         """Raise :class:`InputError` unless a reason is given."""
@@ -119,6 +127,17 @@ class StewardDesk:
         state = await self.bearer_state(asker)
         if state is None or state["found_role"] != Role.STEWARD:
             raise RefusedError("Only data stewards do this.", code="NOT_ALLOWED")
+
+    async def counties_of(self, asker: Asker) -> frozenset[str]:
+        """The counties assigned to a steward's account."""
+        connection = await self.database.connect(DbRole.INGEST)
+        try:
+            codes = await connection.fetchval(
+                "SELECT county_codes FROM auth.account WHERE account_id = $1", asker.client_id
+            )
+        finally:
+            await connection.close()
+        return frozenset(codes or ())
 
     async def signed(self, event: object) -> Receipt:
         """The receipt of an act; nothing is shown before."""

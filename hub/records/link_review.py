@@ -205,6 +205,7 @@ SELECT o.row_id, o.source, o.source_key, o.version, o.category, o.link, o.person
 FROM record.observation o
 LEFT JOIN ingest.quarantine q ON q.row_id = o.row_id AND q.status = 'OPEN' AND q.reason = 22
 WHERE o.row_id = $1 AND o.kind = 'FACT' AND NOT o.tombstone AND (o.recorded_to = 'infinity' OR q.row_id IS NOT NULL)
+ORDER BY o.recorded_to DESC, o.recorded_from DESC
 LIMIT 1
 """
 

@@ -93,7 +93,7 @@ async def resolve_link_review(
     desk = context.ports.stewards
     try:
         await desk.check_role(context.bearer.asker())
-        row, context.receipt = await show_review(desk, _act(context, reason), row_id)
+        row, context.receipt = await show_review(desk, await _act(context, reason), row_id)
     except InputError as error:
         return invalid(context.language, (("reason",), error.code))
     except RefusedError as refusal:
@@ -119,7 +119,7 @@ async def resolve_decide_link(
     choice = LinkChoice(row_id, given.verdict, given.decisions_seen, given.member_no)
 
     async def change() -> Facts:
-        made, context.receipt = await decide_link(desk, _act(context, given.reason), choice)
+        made, context.receipt = await decide_link(desk, await _act(context, given.reason), choice)
         return {
             "id": str(made.row_id), "number": made.number, "verdict": made.verdict.value, "state": made.state.value,
             "member_no": made.member_no, "decided_at": iso(made.decided_at),
@@ -155,7 +155,7 @@ def _unknown(context: OperationContext, refusal: RefusedError) -> NotFound | Not
     return not_allowed(context, refusal)
 
 
-def _act(context: OperationContext, reason: str) -> StewardAct:
+async def _act(context: OperationContext, reason: str) -> StewardAct:
     bearer = context.bearer
     return StewardAct(
         steward=bearer.id,
@@ -164,6 +164,7 @@ def _act(context: OperationContext, reason: str) -> StewardAct:
         variables=context.variables,
         client=bearer.id,
         token=bearer.token_id,
+        counties=await context.ports.stewards.counties_of(bearer.asker()),
     )
 
 

@@ -142,6 +142,8 @@ def test_a_tiny_run_measures_everything(tmp_path: Path) -> None:
         "ROUNDS": "1",
         "SECONDS": "0.4",
         "FILE_ROWS": "300",
+        "PERSONS": "300",
+        "UNNAMED": "40",
         "RESULTS": str(results),
     }
     environment = {**os.environ, **{f"HUB_BENCH_{name}": value for name, value in tiny.items()}}
@@ -157,4 +159,5 @@ def test_a_tiny_run_measures_everything(tmp_path: Path) -> None:
     assert result["ratios"]["hub, 32 connections / naive Strawberry, 32 connections"] > 1
     answered, recorded = map(int, result["facts"]["answers that left / entries recorded"].split(" / "))
     assert 0 < answered <= recorded
+    assert result["facts"]["scoring of rows that name people badly"]["proposals"] > 0
     assert result["facts"]["leaf values per answer"] > 60

@@ -52,7 +52,10 @@ class Review:
         roster = [household("H1", phone="13800000001"), household("H2"), member("C1", "H1", "思月", RIGHT),
                   member("C2", "H2", "思月", WRONG), member("C3", "H2", "思小月", CHILD)]  # fmt: skip
         await self.world.pull(civil=roster, clinic=[bill("K|1", "思月")])
-        await owner.execute("INSERT INTO auth.account (account_id, role) VALUES ('steward', 'STEWARD')")
+        await owner.execute(
+            "INSERT INTO auth.account (account_id, role, county_codes)"
+            " VALUES ('steward', 'STEWARD', ARRAY['533103']), ('far', 'STEWARD', ARRAY['533122'])"
+        )
         for role in ("REGULATOR", "COLLECTOR", "TOWNSHIP"):
             await owner.execute("INSERT INTO auth.account (account_id, role) VALUES ($1, $1)", role)
         await owner.execute("INSERT INTO access.organisation VALUES ($1, $1, $1, 'BANK')", BANK_A)
@@ -182,3 +185,15 @@ async def test_an_unknown_review_is_not_found_and_recorded(review: Review) -> No
         "__typename": "NotFound", "code": "REVIEW_UNKNOWN",
     }  # fmt: skip
     assert await review.api.entries() == before + 1
+
+
+async def test_a_steward_of_another_county_sees_and_decides_about_nobody(review: Review) -> None:
+    (waiting,) = await review.find()
+    shown = await review.ask("far", SHOW, id=waiting["id"])
+    assert (shown["__typename"], shown["candidates"]) == ("LinkReview", [])
+    refused = await review.decide(waiting["id"], "LINK", 0, who="far", memberNo="C2")
+    assert refused["fields"] == [{"path": ["input", "memberNo"], "code": "MEMBER_UNKNOWN"}]
+    await review.decide(waiting["id"], "LINK", 0, memberNo="C1")
+    refused = await review.decide(waiting["id"], "UNLINK", 1, who="far")
+    assert refused == {"__typename": "NotAllowed", "code": "OUT_OF_AREA"}
+    assert await review.api.owner.fetchval("SELECT count(*) FROM record.link_decision") == 1

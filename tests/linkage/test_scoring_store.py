@@ -1,6 +1,7 @@
 """Scoring over the real record: what is proposed to a reviewer, what is not, and what is never written down."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -14,7 +15,7 @@ from hub.records.link_review import ReviewFilter
 from hub.store.database import Database
 from hub.store.keys import KeyService
 from tests.linkage.test_relink import NAMESAKE, OTHER, ROSTER, SI
-from tests.records.world import World, bill, household, member, number
+from tests.records.world import World, bill, event, household, member, number
 
 ACT = StewardAct("steward-1", "case 9", "a review", {})
 
@@ -104,3 +105,27 @@ async def test_nothing_to_score_writes_nothing(
         proposed = await score_links(database, keys, receipts, lambda: world.now)
     assert (proposed.rows, proposed.proposals) == (0, {})
     assert await world.connection.fetchval("SELECT count(*) FROM record.link_proposal") == 0
+
+
+async def test_a_damaged_number_that_was_replaced_since_still_tells_whose_it_was(
+    database: Database, keys: KeyService, tmp_path: Path, world: World
+) -> None:
+    new = number("19800202", 304)
+    corrected: dict[str, Any] = {"member_no": "C3", "old_id_number": OTHER, "new_id_number": new}
+    slip = OTHER[:8] + OTHER[9] + OTHER[8] + OTHER[10:]
+    await world.pull(civil=[*ROSTER, *crowd()])
+    await world.pull(
+        civil=[event("E1", "05", "2026-10-19", corrected)],
+        clinic=[damaged("K|1", "无名氏", slip), bill("K|2", "罕莹")],
+    )
+    async with receipt_desk(database, keys, tmp_path) as receipts:
+        desk = StewardDesk(database, keys, receipts, lambda: world.now)
+        await score_links(database, keys, receipts, desk.clock)
+        queue = {q.source_key: q.row_id for q in await list_open_reviews(desk, ReviewFilter(), 10)}
+        shown, _ = await show_review(desk, ACT, queue["K|1"])
+        assert {c.member_no: c.evidence[3].agreement for c in shown.candidates} == {"C3": "ONE_SLIP"}
+        shown, _ = await show_review(desk, ACT, queue["K|2"])
+        assert [(c.member_no, c.evidence[3].agreement) for c in shown.candidates] == [("C3", "NOTHING_SAID")]
+        best = shown.candidates[0].score
+        assert best is not None
+        assert best > 0.5, "two lines of one person do not share"

@@ -22,6 +22,9 @@ MEMORY_LIMIT = "512MB"
 CANDIDATES_MAX = 5
 """Members proposed for one row."""
 
+NO_FORMER = 2**62
+"""Greater than every key."""
+
 WEIGHT_MIN = -6.0
 """Pairs with a lower match weight (log2 of the odds) are forgotten at once: 1 in 64 at the most for a pair alone."""
 
@@ -79,21 +82,22 @@ def predict(connection: duckdb.DuckDBPyConnection, people: pa.Table, rows: pa.Ta
 
 
 def score(
-    people: pa.Table, rows: pa.Table, roster: Roster | None = None, *, memory_limit: str = MEMORY_LIMIT
+    people: pa.Table, rows: pa.Table, *, former_from: int = NO_FORMER, memory_limit: str = MEMORY_LIMIT
 ) -> list[Scored]:
     """The proposals for these rows, by row and from the likeliest on.
 
-    ``roster`` is counted on ``people`` unless they are only a part of it.
+    Lines of ``people`` with keys from ``former_from`` on repeat a person under a number that was corrected since; they
+    count for rows that give a number only.
     """
     if not people.num_rows or not rows.num_rows:
         return []
     with workspace(memory_limit) as connection:
-        known = roster or count_roster(connection, people)
+        known = count_roster(connection, people)
         pairs = predict(connection, people, rows, known)
-        return [_scored(record) for record in connection.sql(_weighed(pairs, known)).fetchall()]
+        return [_scored(record) for record in connection.sql(_weighed(pairs, known, former_from)).fetchall()]
 
 
-def _weighed(pairs: str, roster: Roster) -> str:
+def _weighed(pairs: str, roster: Roster, former_from: int) -> str:
     """Each candidate's share in all explanations of its row, the absence from the roster among them."""
     on_roster = parameters()["on_roster"]
     chance = prior(roster)
@@ -103,6 +107,7 @@ def _weighed(pairs: str, roster: Roster) -> str:
     return f"""
         WITH weighed AS (
             SELECT *, pow(2, least(match_weight, 200)) / {odds!r} * {on_roster / roster.people!r} AS likely FROM {pairs}
+            WHERE unique_id_l < {former_from} OR gamma_number >= 0
         ), shared AS (
             SELECT *, likely / (sum(likely) OVER (PARTITION BY unique_id_r) + {1 - on_roster!r}) AS score FROM weighed
         )

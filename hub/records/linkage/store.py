@@ -1,7 +1,8 @@
 """Loads what is to be scored from the record, and writes the proposals."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import pyarrow as pa
 from hub.core.clock import years_before
 from hub.core.identifiers import ADULT_AGE
 from hub.core.text import normalise_text
+from hub.records.effective import NUMBER
 from hub.records.households import phone_text
 from hub.records.link_review import DAMAGED_NUMBER, WireHint, wire_hint
 from hub.records.linkage.locating import Locator
@@ -21,7 +23,7 @@ from hub.records.linkage.model import model_name
 from hub.records.linkage.scoring import Scored, score
 from hub.records.linkage.tables import People, Unnamed, rows_table
 from hub.records.links import LENT_PHONE_MAX
-from hub.records.payloads import open_hint, open_identity
+from hub.records.payloads import open_hint, open_identity, open_payload
 from hub.records.places import VillageName
 from hub.store.keys import KeyService
 
@@ -79,6 +81,13 @@ JOIN record.household h ON h.county = p.county AND h.household_id = p.household_
 WHERE p.status = 'ACTIVE' AND p.birth_date <= $1 AND h.village_code IS NOT NULL
 """
 
+_PEOPLE_BY_NUMBER = """
+SELECT d.blind_index, p.person_id, p.sealed_identity, h.village_code, h.phone_index FROM record.directory d
+JOIN record.person p ON p.county = d.county AND p.person_id = d.person_id
+JOIN record.household h ON h.county = p.county AND h.household_id = p.household_id AND h.held AND h.status = 'ACTIVE'
+WHERE d.blind_index = ANY($2) AND p.status = 'ACTIVE' AND p.birth_date <= $1 AND h.village_code IS NOT NULL
+"""
+
 
 async def propose(connection: asyncpg.Connection, keys: KeyService, today: date, now: datetime) -> Proposed:
     """Score every row that waits for a reviewer against the living adults of the roster, and write the proposals.
@@ -92,15 +101,16 @@ async def propose(connection: asyncpg.Connection, keys: KeyService, today: date,
     if said:
         phones = await _phones(connection, keys, said)
         rows = rows_table(_unnamed(keys, said, await _locator(connection), phones))
-        people, people_ids = await _people(connection, keys, phones, years_before(today, ADULT_AGE))
-        found = await asyncio.to_thread(score, people, rows)
+        people, people_ids, former_from = await _people(connection, keys, phones, years_before(today, ADULT_AGE))
+        found = await asyncio.to_thread(score, people, rows, former_from=former_from)
     refused = await _refused(connection, [one.row_id for one in said])
-    named = [(said[p.row].row_id, UUID(bytes=people_ids[p.person]), p) for p in found]
-    kept = [proposal for proposal in named if proposal[:2] not in refused]
+    kept: dict[tuple[UUID, UUID], Scored] = {}
+    for proposal in found:  # the likeliest first: a person found by two numbers is proposed once
+        pair = said[proposal.row].row_id, UUID(bytes=people_ids[proposal.person])
+        if pair not in refused:
+            kept.setdefault(pair, proposal)
     await _write(connection, [one.row_id for one in said], kept, now)
-    bands: dict[str, int] = {}
-    for _, _, proposal in kept:
-        bands[proposal.band] = bands.get(proposal.band, 0) + 1
+    bands = Counter(proposal.band for proposal in kept.values())
     return Proposed(len(said), dict(sorted(bands.items())), model_name())
 
 
@@ -151,8 +161,10 @@ def _unnamed(keys: KeyService, said: Sequence[_Said], locator: Locator, phones: 
 
 async def _people(
     connection: asyncpg.Connection, keys: KeyService, phones: Phones, born_until: date
-) -> tuple[pa.Table, list[bytes]]:
-    """The table of living adults, numbered from 0, and their ids in that order."""
+) -> tuple[pa.Table, list[bytes], int]:
+    """The table of living adults, numbered from 0, and their ids in that order; from the number returned last on the
+    lines repeat people under numbers that were corrected since.
+    """
     people, ids = People(), []
     number_of = phones.number_of
     cursor = await connection.cursor(_PEOPLE, born_until)
@@ -162,7 +174,29 @@ async def _people(
             identity = open_identity(keys, sealed, context)
             people.add(identity["name"] or "", village_code, number_of(phone_index), identity["id_number"])
             ids.append(context)
-    return people.table(), ids
+    former_from = len(ids)
+    former = await _former_numbers(connection, keys)
+    for blind_index, person_id, sealed, village_code, phone_index in await connection.fetch(
+        _PEOPLE_BY_NUMBER, born_until, list(former)
+    ):
+        identity = open_identity(keys, sealed, person_id.bytes)
+        people.add(identity["name"] or "", village_code, number_of(phone_index), former[blind_index])
+        ids.append(person_id.bytes)
+    return people.table(), ids, former_from
+
+
+async def _former_numbers(connection: asyncpg.Connection, keys: KeyService) -> dict[bytes, str]:
+    """Numbers that the police corrected, by blind index; a few hundred a year."""
+    numbers = {}
+    for record in await connection.fetch(
+        """SELECT DISTINCT ON (o.row_id) o.row_id, o.payload FROM record.roster_event e
+           JOIN record.observation o USING (row_id) WHERE e.event_type = $1 AND o.recorded_to = 'infinity'""",
+        NUMBER,
+    ):
+        for member in open_payload(keys, record["payload"], record["row_id"])["value"]["members"]:
+            if member["old_id_number"]:
+                numbers[keys.index("identity", member["old_id_number"])] = member["old_id_number"]
+    return numbers
 
 
 async def _refused(connection: asyncpg.Connection, row_ids: Collection[UUID]) -> set[tuple[UUID, UUID]]:
@@ -178,7 +212,7 @@ async def _refused(connection: asyncpg.Connection, row_ids: Collection[UUID]) ->
 async def _write(
     connection: asyncpg.Connection,
     scored: Sequence[UUID],
-    proposals: Sequence[tuple[UUID, UUID, Scored]],
+    proposals: Mapping[tuple[UUID, UUID], Scored],
     now: datetime,
 ) -> None:
     """Replace the proposals of the rows scored, and take away those of rows that are neither current nor held back."""
@@ -196,11 +230,11 @@ async def _write(
            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::float8[], $5::text[])
                AS n (row_id, person_id, band, score, evidence)
            JOIN record.person p USING (person_id)""",
-        [row_id for row_id, _, _ in proposals],
-        [person_id for _, person_id, _ in proposals],
-        [proposal.band for _, _, proposal in proposals],
-        [proposal.score for _, _, proposal in proposals],
-        [orjson.dumps(_evidence(proposal)).decode() for _, _, proposal in proposals],
+        [row_id for row_id, _ in proposals],
+        [person_id for _, person_id in proposals],
+        [proposal.band for proposal in proposals.values()],
+        [proposal.score for proposal in proposals.values()],
+        [orjson.dumps(_evidence(proposal)).decode() for proposal in proposals.values()],
         model_name(),
         now,
     )
