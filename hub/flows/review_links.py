@@ -107,7 +107,7 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
 
     Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current), REVIEW_DECIDED (somebody was faster),
     ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member of the
-    steward's counties), OUT_OF_AREA (linked to somebody of another county), PULL_UNSETTLED (a pull was broken off).
+    steward's counties), LINK_OUT_OF_AREA (linked to somebody of another county), PULL_UNSETTLED (a pull broke off).
     """
     act.check()
     choice.check()
@@ -153,7 +153,7 @@ async def _judge(
         raise RefusedError(
             "the row is linked to somebody of a county that is not yours.",
             remedy="Ask a steward of that county.",
-            code="OUT_OF_AREA",
+            code="LINK_OUT_OF_AREA",
         )
     if choice.member_no is None:
         return None

@@ -84,7 +84,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "证件号损坏的行不能关联，请在隔离区修复。",
         "A row with a damaged number is repaired, not linked.",
     ),
-    "OUT_OF_AREA": ("此行关联到其他县市的人，不属于您的范围。", "It is linked to somebody of a county not yours."),
+    "LINK_OUT_OF_AREA": ("此行关联到其他县市的人，不属于您的范围。", "It is linked to somebody of a county not yours."),
     "NOT_LINKED": ("此行目前没有关联到任何人。", "The row is linked to nobody."),
     "PULL_RUNNING": ("正在拉取数据，请在结束后再认定。", "A pull is under way; decide when it has ended."),
     "PULL_UNSETTLED": ("上次拉取中断，请先重新拉取。", "The last pull was broken off; it has to be run again first."),

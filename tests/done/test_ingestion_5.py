@@ -195,5 +195,5 @@ async def test_a_steward_of_another_county_sees_and_decides_about_nobody(review:
     assert refused["fields"] == [{"path": ["input", "memberNo"], "code": "MEMBER_UNKNOWN"}]
     await review.decide(waiting["id"], "LINK", 0, memberNo="C1")
     refused = await review.decide(waiting["id"], "UNLINK", 1, who="far")
-    assert refused == {"__typename": "NotAllowed", "code": "OUT_OF_AREA"}
+    assert refused == {"__typename": "NotAllowed", "code": "LINK_OUT_OF_AREA"}
     assert await review.api.owner.fetchval("SELECT count(*) FROM record.link_decision") == 1

@@ -7,6 +7,7 @@ chance that the person is on no roster: of two namesakes in one village neither 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import duckdb
@@ -17,7 +18,10 @@ from hub.records.linkage.model import ATTRIBUTES, BANDS, Roster, levels, paramet
 
 THREADS = 2
 MEMORY_LIMIT = "512MB"
-"""What DuckDB may take; beyond it spills into its temporary folder."""
+"""What DuckDB may take. It may not spill to the disk, where names and numbers would stand in clear."""
+
+PEOPLE_AT_ONCE, ROWS_AT_ONCE = 250_000, 100_000
+"""How many are paired at a time, so that the memory suffices whatever the size."""
 
 CANDIDATES_MAX = 5
 """Members proposed for one row."""
@@ -46,7 +50,7 @@ def workspace(memory_limit: str = MEMORY_LIMIT, threads: int = THREADS) -> Itera
     connection = duckdb.connect(
         ":memory:",
         config={
-            "memory_limit": memory_limit, "threads": threads, "preserve_insertion_order": False,
+            "memory_limit": memory_limit, "threads": threads, "preserve_insertion_order": False, "temp_directory": "",
             "autoinstall_known_extensions": False, "autoload_known_extensions": False,
         },
     )  # fmt: skip
@@ -70,15 +74,30 @@ def count_roster(connection: duckdb.DuckDBPyConnection, people: pa.Table) -> Ros
     return Roster(people.num_rows, *shares)
 
 
-def predict(connection: duckdb.DuckDBPyConnection, people: pa.Table, rows: pa.Table, roster: Roster) -> str:
-    """Bare Splink over the two tables; returns the name of the table of weighed pairs."""
+def make_linker(connection: duckdb.DuckDBPyConnection, people: pa.Table, rows: pa.Table, roster: Roster) -> Linker:
+    """Splink over the two tables, people on the left side."""
     api = DuckDBAPI(connection)
-    tables = [
-        api.register(people, dataset_display_name="a_people"), api.register(rows, dataset_display_name="b_rows"),
-    ]  # fmt: skip
-    linker = Linker(tables, settings(roster), log_level=None, validate_settings=False)
-    name: str = linker.inference.predict(threshold_match_weight=WEIGHT_MIN, warning_mode="never").physical_name
-    return name
+    tables = [api.register(people, dataset_display_name="a_people"), api.register(rows, dataset_display_name="b_rows")]
+    return Linker(tables, settings(roster), log_level=None, validate_settings=False)
+
+
+def _weigh(connection: duckdb.DuckDBPyConnection, people: pa.Table, rows: pa.Table, roster: Roster) -> None:
+    """Fill the table ``weighed`` part by part, each reduced at once to what is still needed of it."""
+    linker = make_linker(connection, people, rows, roster)
+    parts = -(-people.num_rows // PEOPLE_AT_ONCE), -(-rows.num_rows // ROWS_AT_ONCE)
+    columns = "unique_id_l, unique_id_r, match_weight, " + ", ".join(
+        f"gamma_{name}, {_bits(name)} AS bits_{name}" for name in ATTRIBUTES
+    )
+    for left, right in product(range(1, parts[0] + 1), range(1, parts[1] + 1)):
+        part = linker.inference.predict_chunk(
+            left_chunk=(left, parts[0]),
+            right_chunk=(right, parts[1]),
+            threshold_match_weight=WEIGHT_MIN,
+            warning_mode="never",
+        )
+        into = "CREATE TABLE weighed AS" if (left, right) == (1, 1) else "INSERT INTO weighed"
+        connection.execute(f"{into} SELECT {columns} FROM {part.physical_name}")
+        part.drop_table_from_database_and_remove_from_cache()
 
 
 def score(
@@ -93,23 +112,24 @@ def score(
         return []
     with workspace(memory_limit) as connection:
         known = count_roster(connection, people)
-        pairs = predict(connection, people, rows, known)
-        return [_scored(record) for record in connection.sql(_weighed(pairs, known, former_from)).fetchall()]
+        _weigh(connection, people, rows, known)
+        return [_scored(record) for record in connection.sql(_shares(known, former_from)).fetchall()]
 
 
-def _weighed(pairs: str, roster: Roster, former_from: int) -> str:
+def _shares(roster: Roster, former_from: int) -> str:
     """Each candidate's share in all explanations of its row, the absence from the roster among them."""
     on_roster = parameters()["on_roster"]
     chance = prior(roster)
     odds = chance / (1 - chance)
-    shown = ", ".join(f"gamma_{name}, {_bits(name)}" for name in ATTRIBUTES)
+    shown = ", ".join(f"gamma_{name}, bits_{name}" for name in ATTRIBUTES)
     limits = parameters()["bands"]
     return f"""
-        WITH weighed AS (
-            SELECT *, pow(2, least(match_weight, 200)) / {odds!r} * {on_roster / roster.people!r} AS likely FROM {pairs}
+        WITH likelihoods AS (
+            SELECT *, pow(2, least(match_weight, 200)) / {odds!r} * {on_roster / roster.people!r} AS likely FROM weighed
             WHERE unique_id_l < {former_from} OR gamma_number >= 0
         ), shared AS (
-            SELECT *, likely / (sum(likely) OVER (PARTITION BY unique_id_r) + {1 - on_roster!r}) AS score FROM weighed
+            SELECT *, likely / (sum(likely) OVER (PARTITION BY unique_id_r) + {1 - on_roster!r}) AS score
+            FROM likelihoods
         )
         SELECT unique_id_r, unique_id_l, score, {shown} FROM shared
         WHERE score >= {limits["D"]!r}
