@@ -50,6 +50,7 @@ class MergePeer:
         return {"rate": rows / seconds, "server_ms": own / rows * 1000}
 
     def _run(self, kind: str, arrow: bool, credentials: str, folder: Path) -> tuple[float, float]:
+        os.environ["DLT_DATA_DIR"] = str(folder)  # nothing of it stays on the machine
         import dlt
         import pyarrow as pa
         from dlt.destinations import postgres
