@@ -20,7 +20,7 @@ THREADS = 2
 MEMORY_LIMIT = "512MB"
 """What DuckDB may take. It may not spill to the disk, where names and numbers would stand in clear."""
 
-PEOPLE_AT_ONCE, ROWS_AT_ONCE = 250_000, 100_000
+PEOPLE_AT_ONCE, ROWS_AT_ONCE = 250_000, 20_000
 """How many are paired at a time, so that the memory suffices whatever the size."""
 
 CANDIDATES_MAX = 5
