@@ -29,8 +29,10 @@ from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
 from hub.flows.load_precedence import load_precedence
 from hub.flows.load_rules import load_rules
+from hub.flows.readiness import Readiness
 from hub.flows.receipts import guard_file
 from hub.flows.steward_desk import StewardDesk
+from hub.portal.metrics import metrics_app
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
 from hub.records.precedence_store import check_precedence
@@ -84,6 +86,7 @@ class Hub:
     auth: AuthStore
     issuer: TokenIssuer
     verifier: TokenVerifier
+    readiness: Readiness
 
 
 @asynccontextmanager
@@ -126,6 +129,7 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
             auth=store,
             issuer=issuer,
             verifier=TokenVerifier.of(issuer),
+            readiness=Readiness(pool, receipts),
         )
 
 
@@ -162,7 +166,7 @@ def build_app(hub: Hub) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     async def ready(_: Request) -> Response:
-        problems = await _problems(hub)
+        problems = list(await hub.readiness.problems())
         return JSONResponse(
             {"status": "ready" if not problems else "not ready", "problems": problems}, 503 if problems else 200
         )
@@ -179,13 +183,6 @@ def build_app(hub: Hub) -> Starlette:
     )
 
 
-async def _problems(hub: Hub) -> list[str]:
-    """Codes of what keeps the hub from answering; empty when it can."""
-    problems = []
-    try:
-        await hub.pool.fetchval("SELECT 1", timeout=2)
-    except _DATABASE_ERRORS:
-        problems.append("STORE")
-    if hub.sequencer.failure is not None:
-        problems.append(hub.sequencer.failure.code)
-    return problems
+def build_metrics(hub: Hub) -> Starlette:
+    """The application of the metrics listener."""
+    return metrics_app(hub.ports.auditor, hub.readiness.problems)

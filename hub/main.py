@@ -8,8 +8,9 @@ import asyncio
 import socket
 
 import uvicorn
+from starlette.applications import Starlette
 
-from hub.app import build_app, open_hub, publish_rules
+from hub.app import build_app, build_metrics, open_hub, publish_rules
 from hub.core.errors import SettingsError
 from hub.settings import Settings
 from hub.store.prepare import prepare
@@ -51,26 +52,40 @@ def _refusal(host: str, port: int, error: OSError) -> SettingsError:
     )
 
 
-async def serve(settings: Settings, bound: socket.socket) -> None:
-    """Answer requests until a signal comes. Raises :class:`~hub.core.errors.HubError` where the hub is not fit."""
+async def serve(settings: Settings, bound: socket.socket, metrics: socket.socket | None = None) -> None:
+    """Answer requests until a signal comes; ``metrics`` is the socket of the metrics listener, if there is one.
+
+    Raises :class:`~hub.core.errors.HubError` where the hub is not fit.
+    """
     database = await prepare(settings.store_options())
     await publish_rules(settings, database)
     async with open_hub(settings, database) as hub:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                build_app(hub),
-                loop="none",  # the loop is running already, see `run`
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-        )
-        await server.serve(sockets=[bound])
+        server = uvicorn.Server(_config(build_app(hub)))
+        if metrics is None:
+            await server.serve(sockets=[bound])
+            return
+        beside = uvicorn.Server(_config(build_metrics(hub)))
+        offering = asyncio.create_task(beside._serve(sockets=[metrics]))  # signals are the API server's to take
+        try:
+            await server.serve(sockets=[bound])
+        finally:
+            beside.should_exit = True
+            await offering
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",  # the loop is running already, see `run`
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 def run(settings: Settings) -> None:
@@ -78,8 +93,13 @@ def run(settings: Settings) -> None:
     import uvloop
 
     bound = listen(settings.host, settings.port)
+    metrics = None
     try:
+        if settings.metrics_port is not None:
+            metrics = listen(settings.metrics_host, settings.metrics_port)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, bound))
+            runner.run(serve(settings, bound, metrics))
     finally:
-        bound.close()
+        for each in (bound, metrics):
+            if each is not None:
+                each.close()

@@ -86,6 +86,13 @@ class Settings:
     )
     host: str = _setting("HUB_HOST", _word, "127.0.0.1", "Address on which the API listens.")
     port: int = _setting("HUB_PORT", _number(1, 65535), "8000", "Port on which the API listens.")
+    metrics_host: str = _setting("HUB_METRICS_HOST", _word, "127.0.0.1", "Address on which metrics are offered.")
+    metrics_port: int | None = _setting(
+        "HUB_METRICS_PORT",
+        _number(1, 65535),
+        None,
+        "Port on which metrics are offered at `/metrics`, apart from the API. Unset: nowhere.",
+    )
     public_url: str = _setting(
         "HUB_PUBLIC_URL",
         _address,

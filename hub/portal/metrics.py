@@ -1,0 +1,159 @@
+"""Metrics in Prometheus' text format, on a listener of their own (HUB_METRICS_PORT): never on the API's address.
+
+Read from the database when asked, at most every few seconds, because pulls run in other processes. Labels are names of
+sources, phases, reasons and states: closed lists and what the operator configured. Nothing is personal.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+
+import asyncpg
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hub.core.circuit import CircuitState
+from hub.core.names import QuarantineReason
+
+KEPT_SECONDS = 5.0
+"""What was read stands so long."""
+
+_WAIT_SECONDS = 5.0
+_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_OUTCOMES = ("fetched", "accepted", "unchanged", "superseded", "withdrawn", "released")
+
+_SOURCES = """
+SELECT s.source, s.last_ok_at, coalesce(c.state, 'CLOSED') AS circuit, coalesce(c.failures, 0) AS failures
+FROM ingest.source_state s LEFT JOIN ingest.circuit c USING (source)
+"""
+_ROWS = f"SELECT source, {', '.join(f'coalesce(sum({name}), 0)::bigint AS {name}' for name in _OUTCOMES)} " + (
+    "FROM ingest.run_source GROUP BY source"
+)
+_PHASES = """
+SELECT p.source, p.phase, sum(p.times)::bigint AS times, sum(p.failed)::bigint AS failed, sum(p.seconds) AS seconds
+FROM ingest.run_phase p JOIN ingest.run r USING (run_id) WHERE r.started_at > now() - interval '1 day' GROUP BY 1, 2
+"""
+_HELD_BACK = "SELECT source, reason, count(*) AS number FROM ingest.quarantine WHERE status = 'OPEN' GROUP BY 1, 2"
+_WORKER = "SELECT seen_at FROM ingest.worker"
+
+Problems = Callable[[], Awaitable[tuple[str, ...]]]
+
+
+class _Read(Collector):
+    """Gives out families that were read before."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def metrics_app(auditor: asyncpg.Pool, problems: Problems) -> Starlette:
+    """The application of the metrics listener. ``auditor`` is a pool as hub_auditor; ``problems`` are readiness'."""
+    process = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=process)
+    one = asyncio.Lock()
+    kept: list[Metric] = []
+    until = 0.0
+
+    async def read() -> list[Metric]:
+        nonlocal kept, until
+        async with one:
+            if time.monotonic() >= until:
+                found = await problems()
+                ready = GaugeMetricFamily("hub_ready", "Whether the hub can answer.", value=0.0 if found else 1.0)
+                kept = [ready, *(await _families(auditor))]
+                until = time.monotonic() + KEPT_SECONDS
+            return kept
+
+    async def metrics(_: Request) -> Response:
+        registry = CollectorRegistry()
+        registry.register(_Read(await read()))
+        text = generate_latest(registry) + generate_latest(process)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/metrics", metrics, methods=["GET"])])
+
+
+async def _families(auditor: asyncpg.Pool) -> list[Metric]:
+    """What the database says; without it only that it does not answer."""
+    up = GaugeMetricFamily("hub_database_up", "Whether the database answers.")
+    try:
+        async with asyncio.timeout(_WAIT_SECONDS), auditor.acquire() as connection:
+            queries = (_SOURCES, _ROWS, _PHASES, _HELD_BACK, _WORKER)
+            sources, rows, phases, held_back, worker = [await connection.fetch(query) for query in queries]
+    except _DATABASE_ERRORS:
+        up.add_metric([], 0.0)
+        return [up]
+    up.add_metric([], 1.0)
+    return [
+        up,
+        *_of_sources(sources),
+        _of_rows(rows),
+        *_of_phases(phases),
+        _of_held_back(held_back),
+        _of_worker(worker),
+    ]
+
+
+def _of_sources(records: list[asyncpg.Record]) -> list[Metric]:
+    last = GaugeMetricFamily(
+        "hub_source_last_ok_timestamp_seconds", "When the source was last read well.", labels=["source"]
+    )
+    circuit = GaugeMetricFamily("hub_source_circuit", "1 for the state of the circuit.", labels=["source", "state"])
+    failures = GaugeMetricFamily("hub_source_failures", "Failed pulls in a row.", labels=["source"])
+    for record in records:
+        if record["last_ok_at"] is not None:
+            last.add_metric([record["source"]], _instant(record["last_ok_at"]))
+        failures.add_metric([record["source"]], record["failures"])
+        for state in CircuitState:
+            circuit.add_metric([record["source"], state.value], float(state == record["circuit"]))
+    return [last, circuit, failures]
+
+
+def _of_rows(records: list[asyncpg.Record]) -> Metric:
+    rows = CounterMetricFamily("hub_rows", "Rows of the source by what came of them.", labels=["source", "outcome"])
+    for record in records:
+        for name in _OUTCOMES:
+            rows.add_metric([record["source"], name], record[name])
+    return rows
+
+
+def _of_phases(records: list[asyncpg.Record]) -> list[Metric]:
+    labels = ["source", "phase"]
+    times = GaugeMetricFamily("hub_phase_passages_day", "Passages of a phase of pulls in a day.", labels=labels)
+    failed = GaugeMetricFamily("hub_phase_failures_day", "Failed passages of a phase in a day.", labels=labels)
+    seconds = GaugeMetricFamily("hub_phase_seconds_day", "Seconds spent in a phase in a day.", labels=labels)
+    for record in records:
+        place = [record["source"] or "run", record["phase"]]
+        times.add_metric(place, record["times"])
+        failed.add_metric(place, record["failed"])
+        seconds.add_metric(place, record["seconds"])
+    return [times, failed, seconds]
+
+
+def _of_held_back(records: list[asyncpg.Record]) -> Metric:
+    held = GaugeMetricFamily("hub_quarantine_open", "Rows in quarantine.", labels=["source", "reason"])
+    for record in records:
+        held.add_metric([record["source"], QuarantineReason(record["reason"]).name], record["number"])
+    return held
+
+
+def _of_worker(records: list[asyncpg.Record]) -> Metric:
+    seen = GaugeMetricFamily("hub_worker_seen_timestamp_seconds", "When the worker last said that it lives.")
+    for record in records:
+        seen.add_metric([], _instant(record["seen_at"]))
+    return seen
+
+
+def _instant(at: datetime) -> float:
+    return at.timestamp()
