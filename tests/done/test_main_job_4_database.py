@@ -16,13 +16,15 @@ from hub.core.text import normalise_name
 from hub.store.database import Database, DbRole
 from tests.done.served import ALL_PARTS, COUNTY, HEAD, WIFE, Person, Served, household_of, served_hub
 
-MAY_DO = {"audit.pending": {"INSERT"}}
-"""Every right of hub_app on a table, view or sequence of the hub's own: it writes to the outbox, and reads nothing."""
+MAY_DO = {"audit.pending": {"INSERT"}, "record.precedence_rule": {"SELECT"}}
+"""Every right of hub_app on a table, view or sequence of the hub's own: it writes to the outbox, and reads nothing but
+the published rules of precedence, which are about nobody."""
 
 MAY_CALL = {
-    "access.disclose", "access.fitness", "access.organisation_of", "audit.find_entry", "audit.log_origin",
+    "access.disclose", "access.fitness", "access.official_coverage", "access.organisation_of", "audit.find_entry",
+    "audit.log_origin",
     "audit.subject_count", "audit.subject_entries", "audit.tree_parts", "auth.bearer_state", "auth.claim_key",
-    "auth.find_client", "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion",
+    "auth.find_client", "auth.known_as", "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion",
     "consent.ask", "consent.consents_of", "consent.grant_request", "consent.refuse_request",
     "consent.request_state", "consent.requests_of", "consent.withdraw",
 }  # fmt: skip
@@ -101,7 +103,9 @@ async def test_the_application_reads_no_table(served: Served) -> None:
             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT a.attisdropped AND {_OWN}
               AND has_column_privilege('hub_app', c.oid, a.attnum, r.right)"""
     )
-    assert {(row["name"], row["right"]) for row in columns} == {("audit.pending", "INSERT")}
+    assert {(row["name"], row["right"]) for row in columns} == {
+        (name, right) for name, rights in MAY_DO.items() for right in rights
+    }
 
 
 async def test_the_application_may_call_few_functions_and_make_nothing(served: Served, database: Database) -> None:
