@@ -96,17 +96,7 @@ class ListRows:
             "notice_date": iso_day(noticed),
             "settled_date": iso_day(settled),
         }
-        given = {
-            "证件号码": person,
-            "现住址": address,
-            "联系电话": phone,
-            "约定还款日": value["due_date"],
-            "延期协议到期日": value["repay_plan_until"],
-            "告知日期": value["notice_date"],
-            "减免标志": waiver,
-            "结清日期": value["settled_date"],
-        }
-        fields: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
+        fields = _given_fields(value, person, address, phone, waiver)
         fields |= {
             "机构编码": self._name.organisation,
             "欠费单号": number,
@@ -194,3 +184,20 @@ class _Amounts(dict[str, tuple[Decimal, str]]):
             raise _NotPlainError
         found = self[cell] = amount, yuan_text(amount)
         return found
+
+
+def _given_fields(
+    value: dict[str, Any], person: str | None, address: str | None, phone: str | None, waiver: str | None
+) -> dict[str, Any]:
+    """The fields that may be empty, by wire name, as far as they are given."""
+    given = {
+        "证件号码": person,
+        "现住址": address,
+        "联系电话": phone,
+        "约定还款日": value["due_date"],
+        "延期协议到期日": value["repay_plan_until"],
+        "告知日期": value["notice_date"],
+        "减免标志": waiver,
+        "结清日期": value["settled_date"],
+    }
+    return {name: text for name, text in given.items() if text is not None}
