@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import log2
 from typing import Any
 
 BANDS = ("A", "B", "C", "D")
@@ -133,7 +134,7 @@ def settings(roster: Roster) -> dict[str, Any]:
         "probability_two_random_records_match": prior(roster),
         "blocking_rules_to_generate_predictions": [{"blocking_rule": rule} for rule in BLOCKING],
         "comparisons": [_comparison(attribute, roster) for attribute in ATTRIBUTES],
-        "retain_matching_columns": True,
+        "retain_matching_columns": False,
         "retain_intermediate_calculation_columns": True,
     }
 
@@ -172,6 +173,19 @@ def _u(attribute: str, level: str, weights: dict[str, float], roster: Roster) ->
         ("phone", "SAME"): ADULTS_AT_ONE_PHONE / max(roster.people, ADULTS_AT_ONE_PHONE),
     }
     return counted.get((attribute, level), weights.get("u", 1.0))
+
+
+def level_weights(roster: Roster) -> dict[str, list[tuple[float, str]]]:
+    """The weight in bits of each level of each attribute, by which a weighed pair tells its levels."""
+    return {
+        attribute: [
+            (log2(level["m_probability"] / level["u_probability"]), level["label_for_charts"])
+            if "m_probability" in level
+            else (0.0, level["label_for_charts"])
+            for level in _comparison(attribute, roster)["comparison_levels"]
+        ]
+        for attribute in ATTRIBUTES
+    }
 
 
 def nothing_said(attribute: str) -> str:

@@ -14,13 +14,13 @@ import duckdb
 import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
-from hub.records.linkage.model import ATTRIBUTES, BANDS, Roster, levels, parameters, prior, settings
+from hub.records.linkage.model import ATTRIBUTES, BANDS, Roster, level_weights, parameters, prior, settings
 
 THREADS = 2
 MEMORY_LIMIT = "512MB"
 """What DuckDB may take. It may not spill to the disk, where names and numbers would stand in clear."""
 
-PEOPLE_AT_ONCE, ROWS_AT_ONCE = 250_000, 20_000
+PEOPLE_AT_ONCE, ROWS_AT_ONCE = 250_000, 50_000
 """How many are paired at a time, so that the memory suffices whatever the size."""
 
 CANDIDATES_MAX = 5
@@ -86,7 +86,7 @@ def _weigh(connection: duckdb.DuckDBPyConnection, people: pa.Table, rows: pa.Tab
     linker = make_linker(connection, people, rows, roster)
     parts = -(-people.num_rows // PEOPLE_AT_ONCE), -(-rows.num_rows // ROWS_AT_ONCE)
     columns = "unique_id_l, unique_id_r, match_weight, " + ", ".join(
-        f"gamma_{name}, {_bits(name)} AS bits_{name}" for name in ATTRIBUTES
+        f"mw_{name} AS level_{name}, {_bits(name)} AS bits_{name}" for name in ATTRIBUTES
     )
     for left, right in product(range(1, parts[0] + 1), range(1, parts[1] + 1)):
         part = linker.inference.predict_chunk(
@@ -113,7 +113,8 @@ def score(
     with workspace(memory_limit) as connection:
         known = count_roster(connection, people)
         _weigh(connection, people, rows, known)
-        return [_scored(record) for record in connection.sql(_shares(known, former_from)).fetchall()]
+        weights = level_weights(known)
+        return [_scored(record, weights) for record in connection.sql(_shares(known, former_from)).fetchall()]
 
 
 def _shares(roster: Roster, former_from: int) -> str:
@@ -121,12 +122,12 @@ def _shares(roster: Roster, former_from: int) -> str:
     on_roster = parameters()["on_roster"]
     chance = prior(roster)
     odds = chance / (1 - chance)
-    shown = ", ".join(f"gamma_{name}, bits_{name}" for name in ATTRIBUTES)
+    shown = ", ".join(f"level_{name}, bits_{name}" for name in ATTRIBUTES)
     limits = parameters()["bands"]
     return f"""
         WITH likelihoods AS (
             SELECT *, pow(2, least(match_weight, 200)) / {odds!r} * {on_roster / roster.people!r} AS likely FROM weighed
-            WHERE unique_id_l < {former_from} OR gamma_number >= 0
+            WHERE unique_id_l < {former_from} OR level_number <> 0
         ), shared AS (
             SELECT *, likely / (sum(likely) OVER (PARTITION BY unique_id_r) + {1 - on_roster!r}) AS score
             FROM likelihoods
@@ -141,12 +142,12 @@ def _bits(attribute: str) -> str:
     return "mw_name + mw_tf_adj_name" if attribute == "name" else f"mw_{attribute}"
 
 
-def _scored(record: tuple[Any, ...]) -> Scored:
+def _scored(record: tuple[Any, ...], weights: dict[str, list[tuple[float, str]]]) -> Scored:
     row, person, likely, *rest = record
     evidence = []
-    for attribute, gamma, bits in zip(ATTRIBUTES, rest[::2], rest[1::2], strict=True):
-        named = levels(attribute)
-        evidence.append((attribute, "NOTHING_SAID" if gamma < 0 else named[len(named) - 1 - gamma], round(bits, 2)))
+    for attribute, weight, bits in zip(ATTRIBUTES, rest[::2], rest[1::2], strict=True):
+        _, level = min(weights[attribute], key=lambda known: abs(known[0] - weight))
+        evidence.append((attribute, level, round(bits, 2)))
     return Scored(row, person, likely, band_of(likely), tuple(evidence))
 
 
