@@ -15,7 +15,7 @@ from hub.core.clock import Clock
 from hub.core.ids import uuid7
 from hub.core.version import VERSION
 from hub.flows.challenge_sources import challenging
-from hub.records.sections import due_households, refresh_sections
+from hub.records.sections import due_households, is_settled, refresh_sections
 from hub.store.keys import KeyService
 
 _RECEIPT_SECONDS = 300.0
@@ -24,9 +24,12 @@ _RECEIPT_SECONDS = 300.0
 async def refresh_day(connection: asyncpg.Connection, keys: KeyService, receipts: Receipts, clock: Clock) -> int:
     """Fold the households that are due; returns how many. The caller keeps pulls from settling meanwhile.
 
-    Raises :class:`AuditError` if the log cannot record; nothing was changed then.
+    While rows of a pull wait to be settled nothing is folded: they are provisional (docs/adr/0002), and the settling
+    that comes folds what is due as well. Raises :class:`AuditError` if the log cannot record; nothing was changed then.
     """
     now = clock()
+    if not await is_settled(connection):
+        return 0
     households = await due_households(connection, now)
     if not households:
         return 0

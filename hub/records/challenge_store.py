@@ -145,18 +145,18 @@ async def _open(
     if not fresh:
         return []
     due = day_of(now) + timedelta(days=precedence().answer_days)
-    # The person's own county, which two households of his have in common.
-    counties = await connection.fetch(
-        "SELECT person_id, county FROM record.person WHERE person_id = ANY($1)",
+    # The person's own county and household: of two households of his it must not matter which is folded first.
+    people = await connection.fetch(
+        "SELECT person_id, county, household_id FROM record.person WHERE person_id = ANY($1)",
         list({each.person_id for _, each in fresh.values()}),
     )
-    county_of = {record["person_id"]: record["county"] for record in counties}
+    home = {record["person_id"]: record for record in people}
     rows = [
         (
-            county_of[each.person_id],
+            home[each.person_id]["county"],
             uuid7(),
             each.person_id,
-            household_id,
+            home[each.person_id]["household_id"] or household_id,
             each.source,
             each.source_key,
             each.attribute.value,

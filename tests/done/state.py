@@ -48,8 +48,7 @@ _PARTS = {
     "households left": f"SELECT {_HOUSEHOLD.format('s')} FROM record.stale_household s",
     "sections": f"""SELECT s.county, {_HOUSEHOLD.format("s")}, {_PERSON.format("s")}, s.category, s.form, s.owner,
         s.body, s.source, s.source_time, s.changes_on, s.fold_version FROM record.section s""",
-    # Of a person in two households either may be the one whose record showed the cause first: it is left out.
-    "open challenges": f"""SELECT c.county, {_PERSON.format("c")}, c.source, c.source_key,
+    "open challenges": f"""SELECT c.county, {_PERSON.format("c")}, {_HOUSEHOLD.format("c")}, c.source, c.source_key,
         c.attribute, c.cause, c.rule_version, c.stated FROM record.challenge c WHERE c.closed_at IS NULL""",
 }
 _RECORDED_AT = re.compile(r'"recordedAt": ?"[^"]*"')

@@ -145,6 +145,19 @@ async def test_time_alone_makes_a_chosen_row_stale(world: World, desk: StewardDe
     assert await told(desk) == [("social", "s|310", "employment", "STALE", "CORRECTED")]
 
 
+async def test_nothing_is_folded_while_rows_wait_to_be_settled(world: World, desk: StewardDesk) -> None:
+    said_on = datetime(2025, 11, 1, tzinfo=SHANGHAI)
+    await world.pull(civil=HOME, social=[employed("s|310", at=said_on)])
+    later = said_on + timedelta(days=402)
+    broken_off = "INSERT INTO ingest.run (run_id, started_at) VALUES (gen_random_uuid(), $1)"
+    await world.connection.execute(broken_off, later - timedelta(hours=1))
+    assert await refresh_day(world.connection, world.keys, desk.receipts, lambda: later) == 0
+    assert await found(desk) == []
+    world.now = later
+    await world.pull()
+    assert await told(desk) == [("social", "s|310", "employment", "STALE", None)]
+
+
 async def test_nobody_is_insured_twice_and_an_employee_may_trade(world: World, desk: StewardDesk) -> None:
     at = datetime(2026, 10, 1, tzinfo=SHANGHAI)
     trade = replace(
