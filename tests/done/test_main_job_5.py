@@ -88,6 +88,8 @@ class Work:
         await self.served.grant(HEAD)
         self.consent = await self.served.grant(WIFE)
         await self.served.owner.execute("UPDATE consent.basis SET max_uses = NULL")
+        # The export of a source that was never pulled would be refused for that reason.
+        await self.served.owner.execute("INSERT INTO ingest.source_state (source, kind) VALUES ('tax', 'tax-rest')")
         for person in (SON, NEIGHBOUR):
             self.asked[person.account] = await self.served.request(person)
 
@@ -133,7 +135,10 @@ class Work:
 
     async def export(self) -> int:
         async with self.receipts() as receipts:
-            return await export(self.database, self.served.keys, receipts, "tax", None, "steward", self.exported.extend)
+            return await export(self.database, self.served.keys, receipts, "tax", None, "steward", self._take)
+
+    def _take(self, rows: bytes, _: bytes | None) -> None:
+        self.exported += rows.decode().splitlines()
 
     async def register(self) -> None:
         client = Client(
