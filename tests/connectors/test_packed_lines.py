@@ -31,6 +31,7 @@ def test_the_lines_are_those_of_the_whole_text(text: str, block: int) -> None:
         gzip.compress("刀".encode()[:2]),
         gzip.compress(b"x" * (3 * packed_lines.MAX_LINE_BYTES)),
     ],
+    ids=["no gzip", "cut off", "another encoding", "half a character", "a line too long"],
 )
 def test_what_is_no_text_of_lines_is_told_before_it_is_used(packed: bytes) -> None:
     assert count_lines(packed) is None
