@@ -91,14 +91,18 @@ async def unlinked_rows(connection: asyncpg.Connection, keys: KeyService, now: d
 
 
 async def _touched_facts(connection: asyncpg.Connection) -> AsyncIterator[list[UUID]]:
-    records = await connection.fetch(
-        "DELETE FROM record.touched WHERE kind IN ('FACT', 'HOUSEHOLD_FACT') RETURNING row_id"
-    )
-    row_ids = list({record["row_id"] for record in records})
-    if len(row_ids) >= BULK:
-        await take_statistics(connection, "observation", "directory", "person")
-    for start in range(0, len(row_ids), CHUNK):
-        yield row_ids[start : start + CHUNK]
+    """Parts of the touched facts, until none is left: a link that changed adds a version, which is touched again."""
+    while True:
+        records = await connection.fetch(
+            "DELETE FROM record.touched WHERE kind IN ('FACT', 'HOUSEHOLD_FACT') RETURNING row_id"
+        )
+        row_ids = list({record["row_id"] for record in records})
+        if not row_ids:
+            return
+        if len(row_ids) >= BULK:
+            await take_statistics(connection, "observation", "directory", "person")
+        for start in range(0, len(row_ids), CHUNK):
+            yield row_ids[start : start + CHUNK]
 
 
 async def _make_people(connection: asyncpg.Connection, keys: KeyService, row_ids: Sequence[UUID]) -> None:

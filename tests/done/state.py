@@ -23,8 +23,10 @@ _PARTS = {
         is_current, subject_index, file_name, file_group, file_number FROM ingest.held_row""",
     "files": "SELECT source, name, state, reason, fingerprint, business_date, file_group, file_number FROM ingest.file",
     "watermarks": "SELECT source, kind, watermark FROM ingest.source_state",
+    # Whether a row once had to wait for another one depends on which run brought that.
     "quarantine": f"""SELECT q.source, q.source_key, q.reason, q.other_reasons, q.status, q.sealed_row IS NULL,
-        {_ROW.format("q")} FROM ingest.quarantine q""",
+        {_ROW.format("q")} FROM ingest.quarantine q
+        WHERE NOT (q.status = 'CLEARED' AND q.reason IN (21, 22))""",
     "current observations": f"""SELECT o.county, o.source, o.source_key, o.version, o.kind, o.category, o.tombstone,
         o.subject_index, o.household_no, {_PERSON.format("o")}, o.link, o.valid_from, o.valid_to, o.adverse,
         o.suppressed, o.consent_id, o.source_time, o.agreement_no, o.digest, o.hint IS NULL
@@ -32,8 +34,9 @@ _PARTS = {
     "consents": f"""SELECT c.source, c.consent_id, {_ROW.format("c")}, c.version_rank, c.deleted, c.subject_index,
         c.granted_on, c.expires_on, c.withdrawn_on FROM record.furnishing_consent c""",
     "directory": f"SELECT d.blind_index, {_PERSON.format('d')}, d.county FROM record.directory d",
-    "people": f"""SELECT p.county, p.identity_index, p.first_index, p.name_index, p.birth_date, p.status,
-        {_HOUSEHOLD.format("p")}, p.member_no FROM record.person p""",
+    # By which number somebody was first known, and who was taken for another before, depends on what came first.
+    "people": f"""SELECT p.county, p.identity_index, p.name_index, p.birth_date, p.status,
+        {_HOUSEHOLD.format("p")}, p.member_no FROM record.person p WHERE p.merged_into IS NULL""",
     "households": """SELECT county, household_no, held, status, village_code, group_no, row_village_code, township_name,
         village_name, phone_index, source, changed_at FROM record.household""",
     "memberships": f"""SELECT m.county, {_HOUSEHOLD.format("m")}, m.member_no, {_PERSON.format("m")}, m.relation,

@@ -135,11 +135,11 @@ class Purged:
         connection = await self.server.connect()
         try:
             await connection.execute("CHECKPOINT")
-            number = await connection.fetchval("SELECT oid FROM pg_database WHERE datname = $1", self.database.name)
         finally:
             await connection.close()
         place = self.server.place
-        paths = [*sorted((place.data / "base" / str(number)).iterdir()), place.log]
+        somewhere = await self.api.owner.fetchval("SELECT pg_relation_filepath('record.observation')")
+        paths = [*sorted((place.data / somewhere).parent.iterdir()), place.log]
         return b"\n".join(path.read_bytes() for path in paths if path.is_file())
 
     async def exported_rows(self) -> bytes:
