@@ -41,7 +41,8 @@ _LOOK_SECONDS = 30.0
 _PAUSE_SECONDS = (5.0, 30.0)
 """Bounds of the wait after something went wrong that is no source's fault."""
 
-_LOST = (StoreError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+_LOST = (StoreError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""Errors after which the database is connected anew; the driver's internal one comes of a connection that was cut."""
 
 _log = structlog.get_logger(__name__)
 
