@@ -1,25 +1,21 @@
 """``hub adverse``: the purge of adverse items whose time is over, and repairs by competent bodies (docs/ADVERSE.md)."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hub.cli.session import open_database, read_settings, run
-from hub.cli.steward import acting_steward
+from hub.cli.session import read_settings, run
+from hub.cli.steward import acting_steward, steward_desk
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.flows.purge_adverse import Purged, between_pulls, list_expired, purge_adverse
-from hub.flows.receipts import receipt_desk
 from hub.flows.repair_adverse import Repair, RepairMade, repair_adverse
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_desk import StewardAct
 from hub.records.adverse import regime_of
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Adverse items: purge and repair.", no_args_is_help=True)
 
@@ -44,7 +40,7 @@ def purge_command(
     """Destroy adverse items whose time is over. They are shown nowhere any more, whether or not this has run."""
 
     async def work() -> list[Purged]:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             if not dry_run:
                 async with between_pulls(desk.database) as connection:
                     return await purge_adverse(connection, desk.keys, desk.receipts, desk.clock)
@@ -91,7 +87,7 @@ def reinstate_command(
 
 def _record(repair: Repair, reason: str, token_file: Path | None) -> None:
     async def work() -> RepairMade:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             steward = await acting_steward(desk.database, desk.keys, read_settings(), token_file)
             command = "hub adverse repair" if repair.repaired else "hub adverse reinstate"
             made, _ = await repair_adverse(desk, StewardAct(steward, reason, command, {}), repair)
@@ -100,15 +96,6 @@ def _record(repair: Repair, reason: str, token_file: Path | None) -> None:
     made = run(work())
     told = {"repaired": made.repaired, "regime": made.regime.value, "recorded_at": iso(made.recorded_at)}
     print(json.dumps({"source": repair.source, "source_key": repair.source_key, **told}, ensure_ascii=False))
-
-
-@asynccontextmanager
-async def _desk() -> AsyncIterator[StewardDesk]:
-    settings = read_settings()
-    database = await open_database(settings)
-    keys = FileKeys(settings.keys_folder)
-    async with receipt_desk(database, keys, settings.home) as receipts:
-        yield StewardDesk(database, keys, receipts)
 
 
 def _day(text: str) -> date:

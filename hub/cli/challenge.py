@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,16 +9,13 @@ from uuid import UUID
 
 import typer
 
-from hub.cli.session import open_database, read_settings, run
-from hub.cli.steward import acting_steward
+from hub.cli.session import run
+from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.core.names import Attribute, ChallengeOutcome
 from hub.flows.close_challenge import OUTCOMES, close, export, for_source, list_for_operators
-from hub.flows.receipts import receipt_desk
-from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.records.challenge_store import Challenge, ChallengeFilter
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Rows that sources are asked to look at again.", no_args_is_help=True)
 
@@ -47,7 +42,7 @@ def list_command(
     wanted = ChallengeFilter(source, None if status is Status.ALL else status.name, attribute)
 
     async def work() -> list[Challenge]:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             return await list_for_operators(desk, wanted)
 
     found = run(work())
@@ -71,9 +66,9 @@ def close_command(
         raise InputError(f"`{outcome}` is for the machine.", remedy=f"Use one of {', '.join(OUTCOMES)}.")
 
     async def work() -> Challenge:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             variables = {"challenge": str(challenge), "outcome": outcome.value}
-            act = await _act(desk, reason, "hub challenge close", variables, steward_token_file)
+            act = await steward_act(desk, reason, "hub challenge close", variables, steward_token_file)
             return (await close(desk, act, challenge, outcome))[0]
 
     print(json.dumps(_listed(run(work())), ensure_ascii=False))
@@ -89,29 +84,13 @@ def export_command(
     """Write the open challenges of a source: its own keys and what to look at, no other source's value."""
 
     async def work() -> int:
-        async with _desk() as desk:
-            act = await _act(desk, reason, "hub challenge export", {"source": source}, steward_token_file)
+        async with steward_desk() as desk:
+            act = await steward_act(desk, reason, "hub challenge export", {"source": source}, steward_token_file)
             return await export(desk, act, source, lambda lines: _write(out, lines))
 
     if out.exists():
         raise InputError(f"the file {out} exists already.", remedy="Name a new file; nothing was exported.")
     print(f"{run(work())} challenges were written to {out}.")
-
-
-@asynccontextmanager
-async def _desk() -> AsyncIterator[StewardDesk]:
-    settings = read_settings()
-    database = await open_database(settings)
-    keys = FileKeys(settings.keys_folder)
-    async with receipt_desk(database, keys, settings.home) as receipts:
-        yield StewardDesk(database, keys, receipts)
-
-
-async def _act(
-    desk: StewardDesk, reason: str, document: str, variables: dict[str, Any], token_file: Path | None
-) -> StewardAct:
-    steward = await acting_steward(desk.database, desk.keys, read_settings(), token_file)
-    return StewardAct(steward, reason, document, variables)
 
 
 def _listed(challenge: Challenge) -> dict[str, Any]:

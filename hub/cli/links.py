@@ -1,8 +1,6 @@
 """``hub links``: how rows without a usable ID number are linked to people, and their review (docs/LINKAGE.md)."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,17 +9,14 @@ from uuid import UUID
 import typer
 
 from hub.cli.session import open_database, read_settings, run
-from hub.cli.steward import acting_steward
+from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.core.names import LinkState, LinkVerdict
-from hub.flows.receipts import receipt_desk
 from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
-from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.records.link_review import OPEN_STATES, QueuedReview, ReviewedRow, ReviewFilter
 from hub.records.links import list_links
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Links of rows without a usable ID number.", no_args_is_help=True)
 review = typer.Typer(help="The review queue, for data stewards.", no_args_is_help=True)
@@ -71,7 +66,7 @@ def score_command() -> None:
     from hub.flows.score_links import score_links
 
     async def work() -> None:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             proposed = await score_links(desk.database, desk.keys, desk.receipts, desk.clock)
         bands = ", ".join(f"{number} in band {band}" for band, number in proposed.proposals.items()) or "none"
         print(f"{proposed.rows} rows scored; proposals: {bands}.")
@@ -94,7 +89,7 @@ def list_reviews_command(
         raise InputError("rows linked by ID number are listed one by one.", remedy="Give --source-key.")
 
     async def work() -> list[QueuedReview]:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             return await list_open_reviews(desk, ReviewFilter(states, source, source_key, band), limit)
 
     found = run(work())
@@ -113,8 +108,8 @@ def show_command(
     """Show one row beside the members who may be meant, as JSON. Every showing is an audited disclosure."""
 
     async def work() -> dict[str, Any]:
-        async with _desk() as desk:
-            act = await _act(desk, reason, "hub links review show", {"review": str(row)}, steward_token_file)
+        async with steward_desk() as desk:
+            act = await steward_act(desk, reason, "hub links review show", {"review": str(row)}, steward_token_file)
             shown, _ = await show_review(desk, act, row)
             return _shown(shown)
 
@@ -140,9 +135,9 @@ def decide_command(
     choice = LinkChoice(row, verdict, seen, None if link is None else link.removeprefix("member|"))
 
     async def work() -> dict[str, Any]:
-        async with _desk() as desk:
+        async with steward_desk() as desk:
             variables = {"review": str(row), "verdict": verdict.value, "member": choice.member_no, "seen": seen}
-            act = await _act(desk, reason, "hub links review decide", variables, steward_token_file)
+            act = await steward_act(desk, reason, "hub links review decide", variables, steward_token_file)
             made, _ = await decide_link(desk, act, choice)
             return {
                 "review": str(made.row_id), "decision": made.number, "verdict": made.verdict.value,
@@ -150,22 +145,6 @@ def decide_command(
             }  # fmt: skip
 
     print(json.dumps(run(work()), ensure_ascii=False))
-
-
-@asynccontextmanager
-async def _desk() -> AsyncIterator[StewardDesk]:
-    settings = read_settings()
-    database = await open_database(settings)
-    keys = FileKeys(settings.keys_folder)
-    async with receipt_desk(database, keys, settings.home) as receipts:
-        yield StewardDesk(database, keys, receipts)
-
-
-async def _act(
-    desk: StewardDesk, reason: str, document: str, variables: dict[str, Any], token_file: Path | None
-) -> StewardAct:
-    steward = await acting_steward(desk.database, desk.keys, read_settings(), token_file)
-    return StewardAct(steward, reason, document, variables)
 
 
 def _listed(entry: QueuedReview) -> dict[str, Any]:

@@ -5,15 +5,21 @@ never used. As long as no steward has an account of his own, the sandbox steward
 """
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from hub.app import token_issuer
 from hub.auth.tokens import InvalidTokenError, TokenVerifier
+from hub.cli.session import open_database, read_settings
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import Role
+from hub.flows.receipts import receipt_desk
+from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
-from hub.store.keys import KeyService
+from hub.store.keys import FileKeys, KeyService
 
 SANDBOX_STEWARD = "sandbox-steward"
 """The account that acts while nobody is registered."""
@@ -40,6 +46,24 @@ async def acting_steward(database: Database, keys: KeyService, settings: Setting
         )
     print(f"hub: no data steward is registered; acting as the sandbox steward (`{SANDBOX_STEWARD}`).", file=sys.stderr)
     return SANDBOX_STEWARD
+
+
+@asynccontextmanager
+async def steward_desk() -> AsyncIterator[StewardDesk]:
+    """What a command of a data steward works with; the database is started if it has to be."""
+    settings = read_settings()
+    database = await open_database(settings)
+    keys = FileKeys(settings.keys_folder)
+    async with receipt_desk(database, keys, settings.home) as receipts:
+        yield StewardDesk(database, keys, receipts)
+
+
+async def steward_act(
+    desk: StewardDesk, reason: str, document: str, variables: dict[str, Any], token_file: Path | None
+) -> StewardAct:
+    """The act of the steward who acts; raises as :func:`acting_steward`."""
+    steward = await acting_steward(desk.database, desk.keys, read_settings(), token_file)
+    return StewardAct(steward, reason, document, variables)
 
 
 async def acting_auditor(database: Database, keys: KeyService, settings: Settings, token_file: Path | None) -> str:

@@ -146,6 +146,7 @@ class Piped(asyncssh.SSHServerSession):
         self._program = program
         self._child: asyncio.subprocess.Process | None = None
         self._early = bytearray()
+        self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._chan = chan
@@ -178,6 +179,11 @@ class Piped(asyncssh.SSHServerSession):
             self._chan.write(data)
         await self._child.wait()
 
+    async def ended(self) -> None:
+        """Wait until the program has ended, so that it does not outlive the event loop."""
+        if self._task is not None:
+            await self._task
+
 
 @asynccontextmanager
 async def serve(
@@ -192,6 +198,7 @@ async def serve(
     hub_key.write_private_key(keys / "hub_key")
     hub_key.write_public_key(keys / "authorized_keys")
     agency = Agency(outbox, keys, 0)
+    piped: list[Piped] = []
 
     class Server(asyncssh.SSHServer):
         def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -202,7 +209,10 @@ async def serve(
             agency.sessions -= 1
 
         def session_requested(self) -> asyncssh.SSHServerSession | bool:
-            return Piped(sftp_program) if sftp_program else True
+            if sftp_program is None:
+                return True
+            piped.append(Piped(sftp_program))
+            return piped[-1]
 
     class ReadOnly(asyncssh.SFTPServer):
         def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
@@ -230,3 +240,5 @@ async def serve(
     finally:
         acceptor.close()
         await acceptor.wait_closed()
+        for session in piped:
+            await session.ended()

@@ -32,11 +32,13 @@ from tests.done.pull_faults import (
 from tests.done.sandbox_world import World
 from tests.done.state import differences, state_of
 
+pytestmark = pytest.mark.long
+
 TRANSPORT = (
     Phase.TAX_TOKEN, Phase.TAX_PAGE, Phase.CLINIC_LISTING, Phase.CLINIC_FILE, Phase.CIVIL_CALL, Phase.BANK_LISTING,
-    Phase.BANK_FILE, Phase.BANK_SIGNATURE, Phase.BANK_KEYS,
+    Phase.BANK_FILE, Phase.BANK_SIGNATURE, Phase.BANK_KEYS, Phase.SOCIAL_QUERY,
 )  # fmt: skip
-"""Phases that are one exchange with an agency each, the view of social insurance apart."""
+"""Phases that are one exchange with an agency each."""
 
 COMMITS = (Phase.COMMIT, Phase.SETTLE_COMMIT, Phase.FOLD_COMMIT)
 ERRORS = [*(Fault(phase, Moment.BEFORE) for phase in Phase), *(Fault(phase, Moment.AFTER) for phase in COMMITS)]
@@ -47,9 +49,6 @@ FURTHER_ON = [
     Fault(phase, Moment.AFTER, passage) for phase, passage in product((Phase.MERGE, Phase.COMMIT, Phase.CLOSE), (2, 5))
 ]
 """Passages after the first, where rows of some sources are stored already."""
-
-QUICK_ERRORS = [Fault(Phase.COMMIT, Moment.BEFORE, 3), Fault(Phase.LINKS, Moment.AFTER)]
-QUICK_KILLS = [Fault(Phase.COMMIT, Moment.AFTER, 3), Fault(Phase.FOLD_COMMIT, Moment.BEFORE)]
 
 
 @pytest.fixture(scope="module")
@@ -88,31 +87,17 @@ async def _with_kill(world: World, killer: Killer, fault: Fault) -> None:
     await _finish(world)
 
 
-@pytest.mark.parametrize("fault", QUICK_ERRORS, ids=str)
-async def test_after_an_error_here_all_is_as_ever(world: World, fault: Fault) -> None:
-    await _with_error(world, fault)
-
-
-@pytest.mark.parametrize("fault", QUICK_KILLS, ids=str)
-async def test_killed_here_all_is_as_ever(world: World, killer: Killer, fault: Fault) -> None:
-    await _with_kill(world, killer, fault)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("fault", ERRORS, ids=str)
 async def test_after_an_error_anywhere_all_is_as_ever(world: World, fault: Fault) -> None:
     await _with_error(world, fault)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", KILLS + FURTHER_ON, ids=str)
 async def test_killed_anywhere_all_is_as_ever(world: World, killer: Killer, fault: Fault) -> None:
     await _with_kill(world, killer, fault)
 
 
-@pytest.mark.parametrize(
-    "phase", [Phase.SOCIAL_QUERY, *(pytest.param(phase, marks=pytest.mark.long) for phase in TRANSPORT)]
-)
+@pytest.mark.parametrize("phase", TRANSPORT)
 async def test_what_may_pass_is_tried_again_in_the_same_run(world: World, phase: Phase) -> None:
     await world.hub.restore(EMPTY)
     watcher = FaultyPhase(Fault(phase, Moment.BEFORE, 1), raise_passing_error)
@@ -121,7 +106,6 @@ async def test_what_may_pass_is_tried_again_in_the_same_run(world: World, phase:
     assert differences(world.state, await state_of(world.hub.database)) == []
 
 
-@pytest.mark.long
 async def test_one_fault_after_the_other_until_no_phase_is_left(world: World) -> None:
     """Twenty broken runs on top of one another, in an order drawn anew, and one that is not."""
     seed = int(os.environ.get("HUB_TEST_SEED", random.SystemRandom().randrange(10**6)))

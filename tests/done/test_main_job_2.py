@@ -80,6 +80,7 @@ def _comparable(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return records
 
 
+@pytest.mark.long
 async def test_the_order_of_the_agencies_does_not_matter(hub: HubUnderTest, tmp_path: Path) -> None:
     async with sample_agencies(tmp_path) as sources:
         await hub.pull(*sources.values())

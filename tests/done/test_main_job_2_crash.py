@@ -51,6 +51,7 @@ async def _kill_and_finish(world: World, start: str, kills: int, seed: int) -> i
     return hits
 
 
+@pytest.mark.long
 async def test_a_second_run_changes_nothing(world: World) -> None:
     assert_counts_add_up(world.report)
     await world.hub.restore(PULLED)
@@ -61,6 +62,7 @@ async def test_a_second_run_changes_nothing(world: World) -> None:
     assert differences(before, await whole_tables(world.hub.database)) == []
 
 
+@pytest.mark.long
 async def test_killed_at_random_moments_it_ends_the_same(world: World, seed: int) -> None:
     """Everything stored is compared, and everything the commands show."""
     assert await _kill_and_finish(world, EMPTY, 3, seed) >= 1, f"seed {seed}"
@@ -125,6 +127,7 @@ asyncio.run(hold())
 """
 
 
+@pytest.mark.long
 async def test_only_a_living_pull_keeps_another_one_out(world: World) -> None:
     """Exit code 3 while a run lives; one killed amid a long statement of the database is out of the way at once."""
     await world.hub.restore(PULLED)

@@ -148,6 +148,7 @@ async def _opened(hub: HubHome) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.long
 async def test_canaries_are_found_nowhere(agencies: Agencies, hub_of_processes: HubHome, tmp_path: Path) -> None:
     never, kept = Tag(), Tag()
     folder = tmp_path / "used"

@@ -31,7 +31,7 @@ from hub.store.database import Database, DbRole
 from hub.store.server import EmbeddedServer
 from tests.auth.clients import jwks, new_key
 from tests.connectors.tax_agency import TaxBureau, sample_page, tax_bureau
-from tests.done.faults import FAULTS, Fault
+from tests.done.faults import FAULTS, Fault, outbox_locked, sequencer_stopped
 from tests.done.opened import tables
 from tests.done.queries import CONSENTS, GRANT, HISTORY, LOG, OWN_RECORD, PROFILE, REFUSE, REQUEST, WITHDRAW
 from tests.done.served import (
@@ -250,7 +250,15 @@ async def whole_log(work: Work, folder: Path) -> list[Leaf]:
     return [Leaf.parse(row["entry"]) for row in rows]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+SLOW = (outbox_locked, sequencer_stopped)
+"""Faults that show only when somebody has waited."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=[pytest.mark.long] if fault in SLOW else []) for fault in FAULTS],
+    ids=lambda fault: fault.__name__,
+)
 async def test_no_answer_and_no_change_without_the_log(
     served: Served, bureau: TaxBureau, database: Database, server: EmbeddedServer, tmp_path: Path, fault: Fault
 ) -> None:

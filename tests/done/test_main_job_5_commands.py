@@ -50,12 +50,13 @@ def write_files(folder: Path, port: int) -> dict[str, Path]:
     return {name: folder / name for name in ("keys.json", "sources.toml", "numbers", "out.jsonl")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
         ("missing", "the audit guard file is missing"),
-        pytest.param("of another log", "holds no head signed by this log's key", marks=pytest.mark.long),
-        pytest.param("ahead of the database", "the database was rolled back", marks=pytest.mark.long),
+        ("of another log", "holds no head signed by this log's key"),
+        ("ahead of the database", "the database was rolled back"),
     ],
 )
 async def test_commands_refuse_in_one_sentence(

@@ -105,6 +105,7 @@ MANIPULATIONS: dict[str, Callable[[list[bytes], int], object]] = {
 }
 
 
+@pytest.mark.long
 async def test_every_manipulation_is_named_by_kind_and_place(
     served: Served, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -182,6 +182,7 @@ def fresh_home(tmp_path: Path) -> Iterator[Path]:
     asyncio.run(EmbeddedServer(home).remove())
 
 
+@pytest.mark.long
 def test_the_command_in_a_fresh_home(fresh_home: Path, tmp_path: Path) -> None:
     file = tmp_path / "numbers"
     file.write_text(f"{DAO}\n{SI}\n")
