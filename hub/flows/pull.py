@@ -24,6 +24,7 @@ from hub.audit.outbox import PendingEntry, append, try_outbox
 from hub.audit.receipts import Receipts
 from hub.connectors.port import Connector
 from hub.core.clock import Clock, iso
+from hub.core.collector import seldom_collecting
 from hub.core.errors import AuditError, HubError, SourceError
 from hub.core.ids import uuid7
 from hub.core.names import SourceStatus
@@ -196,7 +197,7 @@ async def pull_once(run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]
     times = PhaseTimes(run.watcher)
     connection = await _connected(run.database)
     try:
-        with watched_by(times):
+        with watched_by(times), seldom_collecting():
             return await _pull_and_settle(connection, run, sources)
     finally:
         # Also of a run that failed; if it failed for want of the database, that error is the one to tell.

@@ -159,14 +159,21 @@ async def _mark_stale_by_rows(connection: asyncpg.Connection, row_ids: Sequence[
 
 async def _mark_stale_by_consents(connection: asyncpg.Connection) -> None:
     """A consent that changed locks or frees the facts that rest on it."""
-    records = await connection.fetch(
-        """WITH changed AS (
-               DELETE FROM record.touched WHERE kind IN ('FURNISHING', 'CONSENT') RETURNING kind, source, source_key)
-           SELECT DISTINCT o.person_id FROM changed c
-           JOIN record.observation o ON o.consent_id = c.source_key AND o.source = c.source
-           WHERE c.kind = 'FURNISHING' AND o.person_id IS NOT NULL AND o.recorded_to = 'infinity'"""
+    changed = await connection.fetch(
+        """DELETE FROM record.touched WHERE kind IN ('FURNISHING', 'CONSENT') RETURNING kind, source, source_key"""
     )
-    await mark_stale(connection, (), [record["person_id"] for record in records])
+    consents: defaultdict[str, set[str]] = defaultdict(set)
+    for record in changed:
+        if record["kind"] == "FURNISHING":
+            consents[record["source"]].add(record["source_key"])
+    for source, names in consents.items():
+        records = await connection.fetch(
+            """SELECT DISTINCT person_id FROM record.observation
+               WHERE consent_id = ANY($2) AND source = $1 AND person_id IS NOT NULL AND recorded_to = 'infinity'""",
+            source,
+            list(names),
+        )
+        await mark_stale(connection, (), [record["person_id"] for record in records])
 
 
 _WITHOUT_NUMBER = """

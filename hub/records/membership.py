@@ -117,11 +117,11 @@ def _wanted(
         for old in recorded
     ]
     by_digest = {old["digest"]: old["membership_id"] for old in recorded}
-    keys_of = households | {old["household_no"]: HouseholdKey(old["household_id"], old["county"]) for old in recorded}
+    past_homes = {old["household_no"]: HouseholdKey(old["household_id"], old["county"]) for old in recorded}
     result: list[tuple[tuple[Any, ...], UUID | None]] = []
     context = identity_context(member.person_id, member.row.member_no)
     for stay in with_remembered(member.stays, remembered):
-        key = keys_of[stay.household_no]
+        key = past_homes.get(stay.household_no) or households[stay.household_no]
         digests = keys.indexes("roster", _text(member, stay, key.household_id))
         matched = next((by_digest[digest] for digest in digests if digest in by_digest), None)
         sealed = b"" if matched else seal_identity(keys, member.row.name, member.number, context)

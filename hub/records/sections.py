@@ -25,6 +25,11 @@ HOUSEHOLDS_AT_ONCE = 500
 
 _Key = tuple[str, UUID, UUID, str, str, str]
 
+_COLUMNS = (
+    "county", "household_id", "person_id", "category", "form", "owner", "body", "source", "body_after", "source_time",
+    "changes_on", "digest", "expires_on", "digest_after", "after_expires_on", "folded_at", "fold_version",
+)  # fmt: skip
+
 
 class _Wanted(NamedTuple):
     """A section to be stored, and the one that takes its place when an adverse item in it is over."""
@@ -230,11 +235,14 @@ async def _store(
         for key, s in wanted.items()
         if stored.get(key) != (*s.state, FOLD_VERSION)
     ]
-    if changed:
+    new = [row for row in changed if row[:6] not in stored]
+    if new:
+        await connection.copy_records_to_table(
+            "section", schema_name="record", columns=_COLUMNS, records=((*row, now, FOLD_VERSION) for row in new)
+        )
+    if len(new) < len(changed):
         await connection.execute(
-            """INSERT INTO record.section (county, household_id, person_id, category, form, owner, body, source,
-                   body_after, source_time, changes_on, digest, expires_on, digest_after, after_expires_on, folded_at,
-                   fold_version)
+            f"""INSERT INTO record.section ({", ".join(_COLUMNS)})
                SELECT n.*, $16, $17
                FROM unnest($1::bpchar[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
                            $8::text[], $9::text[], $10::timestamptz[], $11::date[], $12::bytea[], $13::date[],
@@ -245,7 +253,7 @@ async def _store(
                    expires_on = EXCLUDED.expires_on, digest_after = EXCLUDED.digest_after,
                    after_expires_on = EXCLUDED.after_expires_on, folded_at = EXCLUDED.folded_at,
                    fold_version = EXCLUDED.fold_version""",
-            *map(list, zip(*changed, strict=True)),
+            *map(list, zip(*(row for row in changed if row[:6] in stored), strict=True)),
             now,
             FOLD_VERSION,
         )
