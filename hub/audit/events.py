@@ -1,8 +1,8 @@
 """The closed list of audit events and the facts each one carries; docs/AUDIT-EVENTS.md is printed from it.
 
-An event is named ``object:actor:verb``. The database refuses a name that is not on the list (migration 0004), so a new
-event is a line here, a line in a migration and a regenerated document. A name is never reused with another meaning;
-one that is no longer written stays on the list and says so.
+An event is named ``object:actor:verb``. The database refuses a name that is not in its copy of the list, the table
+``audit.event_name``, so a new event is a line here, an ``INSERT`` in a migration and a regenerated document. A name is
+never reused with another meaning; one that is no longer written stays on the list and says so.
 
 How to write an event, for authors of flows and of SQL functions alike
 ---------------------------------------------------------------------
@@ -117,6 +117,13 @@ _ALL = (
     _reading("history:resident:queried", "A resident read who looked at his data."),
     _reading("household:resident:queried", "A resident read his own household record."),
     _reading("household:steward:shown", "A data steward compared a household record with its sources."),
+    EventType(
+        "link:steward:listed",
+        Kind.QUERY,
+        "A data steward listed rows under review: row keys, states and bands, no values.",
+        ("states", "rows"),
+        _STEWARD,
+    ),
     EventType(
         "link:steward:shown",
         Kind.QUERY,

@@ -101,3 +101,27 @@ async def test_rows_out_of_order_are_refused_without_their_values(
 async def test_what_every_row_has(app: asyncpg.Connection, name: str) -> None:
     with pytest.raises(asyncpg.NotNullViolationError):
         await write(app, {name: None})
+
+
+async def test_a_later_event_is_one_insert_of_the_owner(database: Database, app: asyncpg.Connection) -> None:
+    later = {"event": "bird:steward:counted"}
+    statement = "INSERT INTO audit.event_name VALUES ('bird:steward:counted')"
+    for _ in range(7):  # often enough for a plan to be kept
+        await write(app, {})
+    with pytest.raises(asyncpg.CheckViolationError):
+        await write(app, later)
+    for role in set(DbRole) - {DbRole.OWNER}:
+        conn = await database.connect(role)
+        for forbidden in (statement, "SELECT audit.is_event('')", "DELETE FROM audit.event_name"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await conn.execute(forbidden)
+        await conn.close()
+    owner = await database.connect(DbRole.OWNER)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="insert-only"):
+        await owner.execute("DELETE FROM audit.event_name")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await write(app, later)
+    await owner.execute(statement)
+    await owner.close()
+    await write(app, later)
+    await write(app, {})
