@@ -1,22 +1,20 @@
 """A data steward answers for a source: lists challenges, closes one with an outcome, hands them over in a file."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import orjson
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
-from hub.core.names import ChallengeOutcome, Purpose, Role
-from hub.core.version import VERSION
+from hub.core.names import ChallengeOutcome
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.challenge_store import Challenge, ChallengeFilter, close_challenge, list_challenges
 
 OUTCOMES = (ChallengeOutcome.CORRECTED, ChallengeOutcome.UPHELD, ChallengeOutcome.INCONCLUSIVE)
@@ -74,8 +72,8 @@ async def export(desk: StewardDesk, act: StewardAct, source: str, write: Callabl
     async with desk.reading() as connection:
         await _check_source(connection, source)
         found = await list_challenges(connection, ChallengeFilter(source=source, status="OPEN"))
-        facts = act.facts | {"source": source, "challenges": len(found)}
-        await append(connection, _entry(desk, act, event, "challenge:steward:exported", Kind.QUERY, facts))
+        facts = {"source": source, "challenges": len(found)}
+        await append(connection, steward_record(desk.keys, act, event, "challenge:steward:exported", facts))
     await desk.signed(event)
     write([orjson.dumps(for_source(challenge)).decode() for challenge in found])
     return len(found)
@@ -96,8 +94,8 @@ async def read(
         )
         own = ChallengeFilter(wanted.source, wanted.status, wanted.attribute, tuple(counties or ()))
         found = await list_challenges(connection, own, first + 1, after)
-        facts = act.facts | {"asOf": iso(desk.clock()), "asked": [["challenge", "VALUE"]]}
-        await append(connection, _entry(desk, act, event, "challenge:steward:listed", Kind.QUERY, facts))
+        facts = {"asOf": iso(desk.clock()), "asked": [["challenge", "VALUE"]]}
+        await append(connection, steward_record(desk.keys, act, event, "challenge:steward:listed", facts))
     return found, await desk.signed(event)
 
 
@@ -126,29 +124,17 @@ async def _check_source(connection: Any, source: str | None) -> None:
 
 
 def _closed_entry(desk: StewardDesk, act: StewardAct, event: UUID, challenge: Challenge) -> PendingEntry:
-    facts = act.facts | {
+    facts = {
         "source": challenge.source,
         "attribute": challenge.attribute.value,
         "outcome": str(challenge.outcome),
-        "persons": {str(challenge.person_id): {"sourceKey": challenge.source_key}},
     }
-    entry = _entry(desk, act, event, "challenge:steward:closed", Kind.WRITE, facts)
-    return replace(entry, subjects=(challenge.person_id,), county=challenge.county)
-
-
-def _entry(
-    desk: StewardDesk, act: StewardAct, event: UUID, name: str, kind: Kind, facts: Mapping[str, Any]
-) -> PendingEntry:
-    return PendingEntry(
-        ev=event,
-        kind=kind,
-        event=name,
-        organisation="hub",
-        actor=act.steward,
-        decision=Decision.ALLOW,
-        policy=f"hub-{VERSION}",
-        purpose=Purpose.DATA_QUALITY.value,
-        operation=operation_hash(act.document),
-        facts={"role": Role.STEWARD.value, **facts},
-        sealed=seal_request(desk.keys, event, act.document, act.variables),
+    return steward_record(
+        desk.keys,
+        act,
+        event,
+        "challenge:steward:closed",
+        facts,
+        persons={challenge.person_id: {"sourceKey": challenge.source_key}},
+        county=challenge.county,
     )

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from hub.audit.events import Kind
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.canonical import canonical_bytes
 from hub.core.contracts import contract_of
 from hub.core.ids import uuid7
-from hub.flows.quarantine_record import quarantine_record
 from hub.flows.readmit_quarantined import EntryClosedError, NoSuchEntryError
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.quarantine import entry_id
 from hub.records.quarantine_acts import DISCARDED, Decided, discard_entry, write_act
 from hub.records.quarantine_entries import acts_of, find_entry, subject_of_entry
@@ -59,10 +58,8 @@ async def discard_row(desk: StewardDesk, act: StewardAct, number: int) -> tuple[
             "reasonCode": entry.reason.name,
             "contract": contract,
         }
+        persons = {subject: {"entry": entry_id(number)}}
         await append(
-            connection,
-            quarantine_record(
-                desk.keys, act, event, "quarantine:steward:discarded", Kind.WRITE, facts, subject=subject
-            ),
+            connection, steward_record(desk.keys, act, event, "quarantine:steward:discarded", facts, persons=persons)
         )
     return Discarded(entry_id(number)), await desk.signed(event)

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from hub.audit.events import Kind
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.disclosure import Asker
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
-from hub.flows.quarantine_record import quarantine_record
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.quarantine import list_quarantine, require_source
 from hub.records.quarantine_summary import QuarantineGroup, summarise_quarantine
 
@@ -40,9 +39,7 @@ async def list_rows(
         )
         facts: dict[str, Any] = {"view": "rows", "rows": min(len(found), first)}
         facts |= ({"source": source} if source else {}) | ({"reasonCode": reason.name} if reason else {})
-        await append(
-            connection, quarantine_record(desk.keys, act, event, "quarantine:steward:listed", Kind.QUERY, facts)
-        )
+        await append(connection, steward_record(desk.keys, act, event, "quarantine:steward:listed", facts))
     return found, await desk.signed(event)
 
 
@@ -59,7 +56,5 @@ async def summarise(
         facts = {"view": "summary", "rows": sum(group.open for group in groups)} | (
             {"source": source} if source else {}
         )
-        await append(
-            connection, quarantine_record(desk.keys, act, event, "quarantine:steward:listed", Kind.QUERY, facts)
-        )
+        await append(connection, steward_record(desk.keys, act, event, "quarantine:steward:listed", facts))
     return groups, await desk.signed(event)

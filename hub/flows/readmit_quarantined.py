@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from hub.audit.events import Decision, Kind
+from hub.audit.events import Decision
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.connectors.kept_rows import KeptRow, correctable_fields, recheck, value_of
@@ -25,9 +25,9 @@ from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.flows.challenge_sources import challenging
-from hub.flows.quarantine_record import quarantine_record
 from hub.flows.settle_pull import settle_rows
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.judge import JudgedRow
 from hub.records.quarantine import entry_id
 from hub.records.quarantine_acts import (
@@ -209,14 +209,13 @@ async def _change(
     await write_act(connection, desk.keys, entry, decided)
     await append(
         connection,
-        quarantine_record(
+        steward_record(
             desk.keys,
             act,
             event,
             _EVENTS[verb],
-            Kind.WRITE,
             _facts(entry, corrections) | {"outcome": outcome},
-            subject=await _subject(connection, entry, judged),
+            persons={await _subject(connection, entry, judged): {"entry": entry_id(number)}},
         ),
     )
     return Readmitted(entry_id(number), verb, outcome, decided.contract, tuple(sorted(corrections or ())))
@@ -313,10 +312,10 @@ async def _record_refusal(
         assert entry is not None, "it was found a moment ago, and entries stay"
         name = _EVENTS[RELEASED if corrections is None else REPAIRED]
         facts = _facts(entry, corrections) | {"remaining": [reason.name for reason in refusal.reasons]}
-        subject = await subject_of_entry(connection, entry)
+        persons = {await subject_of_entry(connection, entry): {"entry": entry_id(number)}}
         await append(
             connection,
-            quarantine_record(desk.keys, act, event, name, Kind.WRITE, facts, decision=Decision.DENY, subject=subject),
+            steward_record(desk.keys, act, event, name, facts, decision=Decision.DENY, persons=persons),
         )
 
 

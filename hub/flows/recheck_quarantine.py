@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from hub.audit.events import Kind
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.connectors.kept_rows import recheck
@@ -13,9 +12,9 @@ from hub.core.clock import day_of
 from hub.core.contracts import contract_of
 from hub.core.ids import uuid7
 from hub.core.names import RETRIED_REASONS, QuarantineReason
-from hub.flows.quarantine_record import quarantine_record
 from hub.flows.readmit_quarantined import kept_row
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.quarantine import entry_id, require_source
 from hub.records.quarantine_acts import judge_again
 from hub.records.quarantine_entries import QuarantinedRow, open_entries
@@ -75,9 +74,7 @@ async def recheck_source(desk: StewardDesk, act: StewardAct, source: str) -> tup
             "passing": len(found.passing),
             "contract": found.contract,
         }
-        await append(
-            connection, quarantine_record(desk.keys, act, event, "quarantine:steward:rechecked", Kind.QUERY, facts)
-        )
+        await append(connection, steward_record(desk.keys, act, event, "quarantine:steward:rechecked", facts))
     return found, await desk.signed(event)
 
 

@@ -5,21 +5,20 @@ time is over. Items of credit reporting know no repair: they end five years afte
 corrected by the bank (征信业管理条例 art. 16, 25).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import asyncpg
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.clock import day_of
 from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
-from hub.core.names import AdverseRegime, Category, Purpose
-from hub.core.version import VERSION
+from hub.core.names import AdverseRegime, Category
 from hub.flows.challenge_sources import challenging
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.adverse import item_id, regime_of
 from hub.records.adverse_notes import NewRepair, write_repair
 from hub.records.link_review import households_of
@@ -94,23 +93,10 @@ async def repair_adverse(desk: StewardDesk, act: StewardAct, repair: Repair) -> 
             ),
         )  # fmt: skip
         person = record["person_id"]
+        # Not the key: it would outlive the item in the log.
+        told = replace(act, variables={"item": item_id(desk.keys, *item)})
         await append(
-            connection,
-            PendingEntry(
-                ev=event,
-                kind=Kind.WRITE,
-                event="record:steward:amended",
-                organisation="hub",
-                actor=act.steward,
-                decision=Decision.ALLOW,
-                policy=f"hub-{VERSION}",
-                purpose=Purpose.DATA_QUALITY.value,
-                operation=operation_hash(act.document),
-                subjects=() if person is None else (person,),
-                facts=act.facts,
-                # Not the key: it would outlive the item in the log.
-                sealed=seal_request(desk.keys, event, act.document, {"item": item_id(desk.keys, *item)}),
-            ),
+            connection, steward_record(desk.keys, told, event, "record:steward:amended", {}, persons={person: {}})
         )
         if person is not None:
             homes = (await households_of(connection, {person})).get(person, set())

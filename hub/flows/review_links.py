@@ -10,17 +10,18 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.events import Decision
+from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.core.clock import day_of, iso
+from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
 from hub.core.identifiers import is_adult
 from hub.core.ids import uuid7
-from hub.core.names import Category, Form, LinkState, LinkVerdict, Purpose
-from hub.core.version import VERSION
+from hub.core.names import Category, Form, LinkState, LinkVerdict
 from hub.flows.challenge_sources import challenging
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.link_decisions import STATE_AFTER, DecidedRow, LinkDecision, write_decision
 from hub.records.link_review import (
     QueuedReview,
@@ -76,9 +77,27 @@ class LinkDecided:
 async def list_open_reviews(
     desk: StewardDesk, wanted: ReviewFilter, first: int, after: ReviewPlace | None = None
 ) -> list[QueuedReview]:
-    """One page of the queue; it names rows and states only, so it leaves no entry."""
+    """The queue as the command lists it on the server itself: row keys, states and bands, so without an entry."""
     async with desk.reading() as connection:
         return await list_reviews(connection, wanted, first, after)
+
+
+async def read_reviews(
+    desk: StewardDesk, asker: Asker, act: StewardAct, wanted: ReviewFilter, first: int, after: ReviewPlace | None
+) -> tuple[list[QueuedReview], Receipt]:
+    """One page of the queue through the API; one more than ``first`` if more follow.
+
+    Raises :class:`RefusedError` for everybody but an active data steward, :class:`AuditError` without a receipt.
+    """
+    await desk.check_role(asker)
+    await desk.receipts.ready()
+    event = uuid7()
+    async with desk.reading() as connection:
+        found = await list_reviews(connection, wanted, first + 1, after)
+        # Source, key and band stand in the sealed request only: they are any text that was typed.
+        facts = {"states": sorted({state.value for state in wanted.states}), "rows": min(len(found), first)}
+        await append(connection, steward_record(desk.keys, act, event, "link:steward:listed", facts))
+    return found, await desk.signed(event)
 
 
 async def show_review(desk: StewardDesk, act: StewardAct, row_id: UUID) -> tuple[ReviewedRow, Receipt]:
@@ -236,27 +255,15 @@ def _unknown() -> RefusedError:
 def _shown_entry(desk: StewardDesk, act: StewardAct, event: UUID, row: ReviewedRow | None, as_of: str) -> PendingEntry:
     candidates = () if row is None else row.candidates
     fact = [] if row is None or row.category is None else [[row.category, Form.VALUE.value]]
-    return PendingEntry(
-        ev=event,
-        kind=Kind.QUERY,
-        event="link:steward:shown",
-        organisation="hub",
-        actor=act.steward,
+    facts = {"asOf": as_of, "asked": _SHOWN + fact} | ({} if row is None else {"source": row.source})
+    return steward_record(
+        desk.keys,
+        act,
+        event,
+        "link:steward:shown",
+        facts,
         decision=Decision.DENY if row is None else Decision.ALLOW,
-        policy=f"hub-{VERSION}",
-        purpose=Purpose.DATA_QUALITY.value,
-        operation=operation_hash(act.document),
-        subjects=tuple(candidate.person_id for candidate in candidates),
-        facts={
-            "asOf": as_of,
-            "asked": _SHOWN + fact,
-            **act.facts,
-            **({} if row is None else {"source": row.source}),
-            "persons": {
-                str(candidate.person_id): {"granted": _SHOWN} | _own(candidate.household_id) for candidate in candidates
-            },
-        },
-        sealed=seal_request(desk.keys, event, act.document, act.variables),
+        persons={candidate.person_id: {"granted": _SHOWN} | _own(candidate.household_id) for candidate in candidates},
     )
 
 
@@ -268,25 +275,7 @@ def _decided_entry(
     desk: StewardDesk, act: StewardAct, event: UUID, row: ReviewedRow, choice: LinkChoice, people: list[UUID | None]
 ) -> PendingEntry:
     """Names the person decided about first; the row's key and what was decided stand in the persons' sealed parts."""
-    subjects = tuple(dict.fromkeys(person for person in people if person is not None))
     state = STATE_AFTER[choice.verdict].value
-    return PendingEntry(
-        ev=event,
-        kind=Kind.WRITE,
-        event="link:steward:decided",
-        organisation="hub",
-        actor=act.steward,
-        decision=Decision.ALLOW,
-        policy=f"hub-{VERSION}",
-        purpose=Purpose.DATA_QUALITY.value,
-        operation=operation_hash(act.document),
-        subjects=subjects,
-        facts={
-            "source": row.source,
-            "state": state,
-            "verdict": choice.verdict.value,
-            **act.facts,
-            "persons": {str(person): {"sourceKey": row.source_key, "state": state} for person in subjects},
-        },
-        sealed=seal_request(desk.keys, event, act.document, act.variables),
-    )
+    facts = {"source": row.source, "state": state, "verdict": choice.verdict.value}
+    persons = {person: {"sourceKey": row.source_key, "state": state} for person in people}
+    return steward_record(desk.keys, act, event, "link:steward:decided", facts, persons=persons)

@@ -6,7 +6,7 @@ and an instant, the record as it was then, as far as the law still lets it be sh
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -234,18 +234,10 @@ def _shown_entry(
         "named": True,
         "sections": [["record", Form.VALUE.value, "", FOLD_VERSION, digest]],
     }
-    return PendingEntry(
-        ev=empty.ev,
-        kind=empty.kind,
-        event=empty.event,
-        organisation=empty.organisation,
-        actor=empty.actor,
+    return replace(
+        empty,
         decision=Decision.ALLOW,
-        policy=empty.policy,
-        purpose=empty.purpose,
-        operation=empty.operation,
         county=person.county,
         subjects=subjects,
         facts={**empty.facts, "persons": persons},
-        sealed=empty.sealed,
     )

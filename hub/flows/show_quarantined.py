@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from hub.audit.events import Kind
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.contracts import contract_of
 from hub.core.ids import uuid7
-from hub.flows.quarantine_record import quarantine_record
 from hub.flows.readmit_quarantined import NoSuchEntryError
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_record import steward_record
 from hub.records.quarantine import entry_id
 from hub.records.quarantine_entries import acts_of, find_entry, subject_of_entry
 
@@ -30,9 +29,9 @@ async def show_row(desk: StewardDesk, act: StewardAct, number: int) -> tuple[dic
         acts = await acts_of(connection, desk.keys, number)
         subject = await subject_of_entry(connection, entry)
         facts = {"source": entry.source, "entry": entry_id(number), "reasonCode": entry.reason.name}
+        persons = {subject: {"entry": entry_id(number)}}
         await append(
-            connection,
-            quarantine_record(desk.keys, act, event, "quarantine:steward:shown", Kind.QUERY, facts, subject=subject),
+            connection, steward_record(desk.keys, act, event, "quarantine:steward:shown", facts, persons=persons)
         )
     receipt = await desk.signed(event)
     return {

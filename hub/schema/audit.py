@@ -1,7 +1,6 @@
 """Resolvers over the audit log; pages go by the place of an entry, never by an offset."""
 
 import base64
-import re
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +16,8 @@ from hub.flows.read_history import HistoryPage, read_history
 from hub.flows.read_log import LogFilter, read_log
 from hub.schema.borrower import Problem, field_ids, not_allowed
 from hub.schema.context import Info, OperationContext
-from hub.schema.limits import PAGE_MAX
 from hub.schema.messages import event_meaning
+from hub.schema.pages import Pages, number_from_1, page_info
 from hub.schema.types.audit import (
     Access,
     AccessConnection,
@@ -28,12 +27,12 @@ from hub.schema.types.audit import (
     AuditEventEdge,
     AuditFilter,
     InclusionProof,
-    PageInfo,
 )
 from hub.schema.types.problems import InvalidInput, NotAllowed, invalid
 from hub.schema.types.scalars import DateTime, Digest
 
-_PLACE = re.compile(r"[1-9][0-9]{0,17}")
+_ACCESSES = Pages("access", number_from_1)
+_LOG = Pages("log", number_from_1)
 
 
 async def resolve_access_history(
@@ -41,7 +40,7 @@ async def resolve_access_history(
 ) -> AccessConnection | InvalidInput | NotAllowed:
     """Who looked at the data of the resident who asks, newest first."""
     context = info.context
-    before, problems = _page_arguments(first, after, "access")
+    before, problems = _ACCESSES.arguments(first, after)
     if problems:
         return invalid(context.language, *problems)
     try:
@@ -51,10 +50,10 @@ async def resolve_access_history(
     except RefusedError as refusal:
         return not_allowed(context, refusal)
     edges = [
-        AccessEdge(cursor=_cursor("access", entry.n), node=_access(entry, page, context)) for entry in page.accesses
+        AccessEdge(cursor=_ACCESSES.cursor(entry.n), node=_access(entry, page, context)) for entry in page.accesses
     ]
     more = bool(page.accesses) and page.accesses[-1].n > 1
-    return AccessConnection(edges=edges, page_info=_page_info(edges, more, after), total=page.total)
+    return AccessConnection(edges=edges, page_info=page_info(edges, more, after), total=page.total)
 
 
 async def resolve_audit_events(
@@ -65,7 +64,7 @@ async def resolve_audit_events(
 ) -> AuditEventConnection | InvalidInput | NotAllowed:
     """The log for the regulator, newest first."""
     context = info.context
-    below, problems = _page_arguments(first, after, "log")
+    below, problems = _LOG.arguments(first, after)
     wanted, wrong = _filter(filter)
     if problems + wrong:
         return invalid(context.language, *problems, *wrong)
@@ -83,11 +82,11 @@ async def resolve_audit_events(
     except RefusedError as refusal:
         return not_allowed(context, refusal)
     edges = [
-        AuditEventEdge(cursor=_cursor("log", leaf.seq), node=_event(leaf, entry, page.proofs.get(leaf.seq)))
+        AuditEventEdge(cursor=_LOG.cursor(leaf.seq), node=_event(leaf, entry, page.proofs.get(leaf.seq)))
         for leaf, entry in page.entries
     ]
-    end = None if page.next_below is None else _cursor("log", page.next_below)
-    found = _page_info(edges, end is not None, after)
+    end = None if page.next_below is None else _LOG.cursor(page.next_below)
+    found = page_info(edges, end is not None, after)
     found.end_cursor = end or found.end_cursor
     return AuditEventConnection(edges=edges, page_info=found)
 
@@ -146,41 +145,6 @@ def _event(leaf: Leaf, entry: bytes, proof: Receipt | None) -> AuditEvent:
             checkpoint=proof.note,
             receipt=proof.as_text(),
         ),
-    )
-
-
-def _page_arguments(first: int, after: str | None, kind: str) -> tuple[int | None, list[Problem]]:
-    problems: list[Problem] = []
-    if not 1 <= first <= PAGE_MAX:
-        problems.append((("first",), "PAGE_SIZE"))
-    place = None if after is None else _place(after, kind)
-    if after is not None and place is None:
-        problems.append((("after",), "CURSOR_MALFORMED"))
-    return place, problems
-
-
-def _cursor(kind: str, place: int) -> str:
-    return base64.urlsafe_b64encode(f"{kind}:{place}".encode()).decode().rstrip("=")
-
-
-def _place(cursor: str, kind: str) -> int | None:
-    """The place behind a cursor in its one written form, ``None`` for anything else."""
-    if len(cursor) > 64:
-        return None
-    try:
-        found, _, place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-    except ValueError:
-        return None
-    good = found == kind and _PLACE.fullmatch(place) and _cursor(kind, int(place)) == cursor
-    return int(place) if good else None
-
-
-def _page_info(edges: list[Any], more: bool, after: str | None) -> PageInfo:
-    return PageInfo(
-        has_next_page=more,
-        has_previous_page=after is not None,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
     )
 
 

@@ -10,7 +10,7 @@ import strawberry
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
 from hub.flows.consent_change import ConsentDesk
-from hub.flows.steward_desk import StewardDesk
+from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.schema.messages import Language
 from hub.schema.ports import Disclosing, Keys, Receipt
 from hub.schema.selection import Operation, Selections
@@ -59,6 +59,18 @@ class OperationContext:
     operation: Operation = Operation("", frozenset())  # noqa: RUF009 - a NamedTuple cannot be changed
     variables: dict[str, Any] = field(default_factory=dict)
     receipt: Receipt | None = None
+
+    def steward_act(self, reason: str = "", counties: frozenset[str] | None = None) -> StewardAct:
+        """The request as a steward's act; his role is checked by whoever does it."""
+        return StewardAct(
+            steward=self.bearer.id,
+            reason=reason,
+            document=self.operation.text,
+            variables=self.variables,
+            client=self.bearer.id,
+            token=self.bearer.token_id,
+            counties=counties,
+        )
 
 
 Info = strawberry.Info[OperationContext, None]

@@ -1,6 +1,6 @@
 """Resolvers of the review of links, for data stewards: the queue, one row beside its candidates, the decision."""
 
-import base64
+import re
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from hub.core.clock import iso
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import LinkState
 from hub.flows.pull import PullRunningError
-from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
+from hub.flows.review_links import LinkChoice, decide_link, read_reviews, show_review
 from hub.flows.steward_desk import StewardAct
 from hub.records.link_review import (
     OPEN_STATES,
@@ -22,10 +22,9 @@ from hub.records.link_review import (
 )
 from hub.schema.borrower import KEY, Problem, not_allowed
 from hub.schema.context import Info, OperationContext
-from hub.schema.limits import PAGE_MAX
 from hub.schema.messages import text
 from hub.schema.once import Facts, KeyRefusedError, once
-from hub.schema.types.audit import PageInfo
+from hub.schema.pages import Pages, page_info
 from hub.schema.types.links import (
     DecideLinkInput,
     LinkCandidate,
@@ -41,8 +40,19 @@ from hub.schema.types.links import (
 from hub.schema.types.problems import Conflict, InvalidInput, NotAllowed, NotFound, invalid
 from hub.schema.types.scalars import Date, DateTime
 
+_BAND = re.compile(r"[A-Z]")
 _CHANGED = frozenset({"REVIEW_DECIDED", "PULL_RUNNING", "PULL_UNSETTLED", "NOT_LINKED", "ROW_HELD_BACK"})
 """Refusals that depend on what has happened meanwhile."""
+
+
+def _place(text: str) -> ReviewPlace:
+    band, score, row_id = text.split(":")
+    if not _BAND.fullmatch(band):
+        raise ValueError("not a band")
+    return ReviewPlace(band, float(score), UUID(row_id))
+
+
+_PAGES = Pages("review", _place, lambda place: f"{place.band}:{place.score!r}:{place.row_id}")
 
 
 async def resolve_link_reviews(
@@ -51,33 +61,21 @@ async def resolve_link_reviews(
     after: str | None = None,
     filter: LinkReviewFilter | None = None,  # noqa: A002 - the argument's name in the schema
 ) -> LinkReviewConnection | InvalidInput | NotAllowed:
-    """One page of the queue."""
+    """One page of the queue; the look is recorded."""
     context = info.context
-    problems: list[Problem] = [] if 1 <= first <= PAGE_MAX else [(("first",), "PAGE_SIZE")]
-    place = None if after is None else _place(after)
-    if after is not None and place is None:
-        problems.append((("after",), "CURSOR_MALFORMED"))
+    place, problems = _PAGES.arguments(first, after)
     wanted = _filter(filter)
     if LinkState.ID in wanted.states and wanted.source_key is None:
         problems.append((("filter", "states"), "SOURCE_KEY_MISSING"))
     if problems:
         return invalid(context.language, *problems)
-    desk = context.ports.stewards
+    asker, act = context.bearer.asker(), context.steward_act()
     try:
-        await desk.check_role(context.bearer.asker())
-        found = await list_open_reviews(desk, wanted, first + 1, place)
+        found, context.receipt = await read_reviews(context.ports.stewards, asker, act, wanted, first, place)
     except RefusedError as refusal:
         return not_allowed(context, refusal)
-    edges = [LinkReviewEdge(cursor=_cursor(entry.place), node=_summary(entry)) for entry in found[:first]]
-    return LinkReviewConnection(
-        edges=edges,
-        page_info=PageInfo(
-            has_next_page=len(found) > first,
-            has_previous_page=after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
-        ),
-    )
+    edges = [LinkReviewEdge(cursor=_PAGES.cursor(entry.place), node=_summary(entry)) for entry in found[:first]]
+    return LinkReviewConnection(edges=edges, page_info=page_info(edges, len(found) > first, after))
 
 
 async def resolve_link_review(
@@ -156,16 +154,7 @@ def _unknown(context: OperationContext, refusal: RefusedError) -> NotFound | Not
 
 
 async def _act(context: OperationContext, reason: str) -> StewardAct:
-    bearer = context.bearer
-    return StewardAct(
-        steward=bearer.id,
-        reason=reason,
-        document=context.operation.text,
-        variables=context.variables,
-        client=bearer.id,
-        token=bearer.token_id,
-        counties=await context.ports.stewards.counties_of(bearer.asker()),
-    )
+    return context.steward_act(reason, await context.ports.stewards.counties_of(context.bearer.asker()))
 
 
 def _filter(given: LinkReviewFilter | None) -> ReviewFilter:
@@ -238,23 +227,6 @@ def _candidate(candidate: ReviewCandidate) -> LinkCandidate:
         status=candidate.status,
         evidence=[LinkEvidence(attribute=e.attribute, agreement=e.agreement, bits=e.bits) for e in candidate.evidence],
     )
-
-
-def _cursor(place: ReviewPlace) -> str:
-    plain = f"review:{place.band}:{place.score!r}:{place.row_id}"
-    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> ReviewPlace | None:
-    """The place behind a cursor in its one written form, ``None`` for anything else."""
-    if len(cursor) > 160:
-        return None
-    try:
-        kind, band, score, row_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(":")
-        place = ReviewPlace(band, float(score), UUID(row_id))
-    except ValueError:
-        return None
-    return place if kind == "review" and _cursor(place) == cursor else None
 
 
 def _uuid(value: str) -> UUID | None:

@@ -1,7 +1,5 @@
 """Resolvers of quarantine, for data stewards: counts, entries without content, repair, release, discard."""
 
-import base64
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -22,15 +20,13 @@ from hub.flows.readmit_quarantined import (
     release_row,
     repair_row,
 )
-from hub.flows.steward_desk import StewardAct
 from hub.records.quarantine import NoSuchSourceError
 from hub.records.quarantine_entries import number_of
 from hub.schema.borrower import KEY, Problem, not_allowed
 from hub.schema.context import Info, OperationContext
-from hub.schema.limits import PAGE_MAX
 from hub.schema.messages import has_text, text
 from hub.schema.once import Facts, KeyRefusedError, once
-from hub.schema.types.audit import PageInfo
+from hub.schema.pages import Pages, number_from_1, page_info
 from hub.schema.types.problems import Conflict, InvalidInput, NotAllowed, NotFound, invalid
 from hub.schema.types.quarantine import (
     DiscardQuarantinedRowInput,
@@ -54,7 +50,7 @@ from hub.schema.types.scalars import DateTime
 DAYS_MAX = 366
 """Longest period of a summary, in days."""
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_PAGES = Pages("quarantine", number_from_1)
 _STATUS = {True: "OPEN", False: "CLEARED", None: None}
 _CHANGED = (EntryClosedError, NotKeptError, PullRunningError)
 """Refusals that depend on what has happened meanwhile."""
@@ -71,7 +67,7 @@ async def resolve_quarantine_summary(
         return invalid(context.language, (("days",), "DAYS"))
     try:
         groups, context.receipt = await summarise(
-            context.ports.stewards, context.bearer.asker(), _act(context, ""), days=days, source=source
+            context.ports.stewards, context.bearer.asker(), context.steward_act(), days=days, source=source
         )
     except NoSuchSourceError as error:
         return invalid(context.language, (("source",), error.code))
@@ -109,31 +105,22 @@ async def resolve_quarantine_rows(
 ) -> QuarantineEntryConnection | InvalidInput | NotAllowed:
     """One page of the entries, oldest first."""
     context, given = info.context, filter or QuarantineFilter()
-    problems: list[Problem] = [] if 1 <= first <= PAGE_MAX else [(("first",), "PAGE_SIZE")]
-    place = 0 if after is None else _place(after)
-    if place is None:
-        problems.append((("after",), "CURSOR_MALFORMED"))
-    if problems or place is None:
+    place, problems = _PAGES.arguments(first, after)
+    if problems:
         return invalid(context.language, *problems)
     try:
         found, context.receipt = await list_rows(
-            context.ports.stewards, context.bearer.asker(), _act(context, ""), source=given.source,
-            reason=given.reason, status=_STATUS[given.is_open], after=place, first=first,
+            context.ports.stewards, context.bearer.asker(), context.steward_act(), source=given.source,
+            reason=given.reason, status=_STATUS[given.is_open], after=place or 0, first=first,
         )  # fmt: skip
     except NoSuchSourceError as error:
         return invalid(context.language, (("filter", "source"), error.code))
     except RefusedError as refusal:
         return not_allowed(context, refusal)
-    edges = [QuarantineEntryEdge(cursor=_cursor(number_of(entry["id"])), node=_entry(entry)) for entry in found[:first]]
-    return QuarantineEntryConnection(
-        edges=edges,
-        page_info=PageInfo(
-            has_next_page=len(found) > first,
-            has_previous_page=after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
-        ),
-    )
+    edges = [
+        QuarantineEntryEdge(cursor=_PAGES.cursor(number_of(entry["id"])), node=_entry(entry)) for entry in found[:first]
+    ]
+    return QuarantineEntryConnection(edges=edges, page_info=page_info(edges, len(found) > first, after))
 
 
 async def resolve_repair_quarantined_row(
@@ -148,7 +135,7 @@ async def resolve_repair_quarantined_row(
 
     async def act(number: int) -> Facts:
         made, context.receipt = await repair_row(
-            context.ports.stewards, _act(context, input.reason), number, corrections
+            context.ports.stewards, context.steward_act(input.reason), number, corrections
         )
         return _readmitted(made)
 
@@ -163,7 +150,7 @@ async def resolve_release_quarantined_row(
     context = info.context
 
     async def act(number: int) -> Facts:
-        made, context.receipt = await release_row(context.ports.stewards, _act(context, input.reason), number)
+        made, context.receipt = await release_row(context.ports.stewards, context.steward_act(input.reason), number)
         return _readmitted(made)
 
     return await _done(context, input, act, QuarantinedRowReadmitted)
@@ -177,7 +164,7 @@ async def resolve_discard_quarantined_row(
     context = info.context
 
     async def act(number: int) -> Facts:
-        made, context.receipt = await discard_row(context.ports.stewards, _act(context, input.reason), number)
+        made, context.receipt = await discard_row(context.ports.stewards, context.steward_act(input.reason), number)
         return {"id": made.entry}
 
     answer = await _done(context, input, act, QuarantinedRowDiscarded)
@@ -254,36 +241,8 @@ def _entry(entry: dict[str, Any]) -> QuarantineEntry:
     )
 
 
-def _act(context: OperationContext, reason: str) -> StewardAct:
-    bearer = context.bearer
-    return StewardAct(
-        steward=bearer.id,
-        reason=reason,
-        document=context.operation.text,
-        variables=context.variables,
-        client=bearer.id,
-        token=bearer.token_id,
-    )
-
-
 def _number(entry: str) -> int | None:
     try:
         return number_of(entry)
     except InputError:
         return None
-
-
-def _cursor(number: int) -> str:
-    return base64.urlsafe_b64encode(f"quarantine:{number}".encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> int | None:
-    """The place behind a cursor in its one written form, ``None`` for anything else."""
-    if len(cursor) > 64:
-        return None
-    try:
-        kind, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-    except ValueError:
-        return None
-    good = kind == "quarantine" and _NUMBER.fullmatch(number) and _cursor(int(number)) == cursor
-    return int(number) if good else None

@@ -100,3 +100,11 @@ query Log($first: Int!) { auditEvents(first: $first) {
   ... on AuditEventConnection { edges { node {
     index event kind organisationId leaf entry inclusionProof { treeSize path receipt } } } } } }
 """
+
+REVIEWS = """
+query Reviews($first: Int!) { linkReviews(first: $first) {
+  __typename
+  ... on UserError { code message }
+  ... on LinkReviewConnection { edges { node { source sourceKey state band } } }
+} }
+"""

@@ -4,6 +4,7 @@ The bill of one woman was linked to her namesake. A bank with consent of both se
 history keeps who was linked when, and every answer that the bank ever got replays byte for byte.
 """
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -26,8 +27,10 @@ from tests.auth.clients import jwks
 from tests.records.world import World, bill, household, member, number
 
 RIGHT, WRONG, CHILD = number("19620705", 302), number("19700101", 302), number("20150601", 302)
-FIND = """query($filter: LinkReviewFilter) { linkReviews(first: 10, filter: $filter) {
-  __typename ... on LinkReviewConnection {
+FIND = """query($filter: LinkReviewFilter, $first: Int = 10, $after: String) {
+  linkReviews(first: $first, after: $after, filter: $filter) {
+  __typename ... on InvalidInput { fields { path code } }
+  ... on LinkReviewConnection { pageInfo { hasNextPage endCursor }
     edges { node { id source sourceKey state decisions band proposals } } } } }"""
 SHOW = """query($id: ID!) { linkReview(id: $id, reason: "case 12") { __typename ... on LinkReview {
   name address phone idMasked state isLinkable
@@ -150,6 +153,29 @@ async def test_a_wrongly_linked_bill_is_found_unlinked_and_linked_anew(review: R
     assert len({data for data, _ in review.answers}) == 2, "a bill, and nothing"
     for data, receipt in review.answers:
         assert await review.replay(receipt) == data
+
+
+async def test_a_list_of_reviews_is_recorded_page_by_page(review: Review) -> None:
+    await review.world.pull(clinic=[bill("K|1", "思月"), bill("K|2", "思月"), bill("K|3", "思月")])
+    keys, after, before = [], None, await review.api.entries()
+    for listed in range(1, 4):
+        given = {"first": 1, "after": after, "filter": {"source": "clinic"}}
+        reply = await review.api.ask(review.api.account_token("steward"), FIND, given)
+        leaf = Receipt.parse(reply.json()["extensions"]["receipt"]["proof"]).leaf()
+        assert (leaf.what, leaf.organisation, leaf.decision) == ("link:steward:listed", "hub", "allow")
+        assert await review.api.entries() == before + listed
+        page = reply.json()["data"]["linkReviews"]
+        keys += [edge["node"]["sourceKey"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"]
+    assert (sorted(keys), page["pageInfo"]["hasNextPage"]) == (["K|1", "K|2", "K|3"], False)
+    wrong = [{"first": 0}, {"first": 101}, {"after": "nonsense"}, {"after": after + "="}, {"after": _cursor("log:1")}]
+    for given in [*wrong, {"after": _cursor(f"review:\0:0.5:{UUID(int=7)}")}]:
+        assert (await review.ask("steward", FIND, **given))["__typename"] == "InvalidInput"
+    assert await review.api.entries() == before + 3
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 async def test_a_decision_repeated_under_its_key_is_answered_as_the_first_time(review: Review) -> None:

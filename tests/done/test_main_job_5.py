@@ -33,7 +33,7 @@ from tests.auth.clients import jwks, new_key
 from tests.connectors.tax_agency import TaxBureau, sample_page, tax_bureau
 from tests.done.faults import FAULTS, Fault, outbox_locked, sequencer_stopped
 from tests.done.opened import tables
-from tests.done.queries import CONSENTS, GRANT, HISTORY, LOG, OWN_RECORD, PROFILE, REFUSE, REQUEST, WITHDRAW
+from tests.done.queries import CONSENTS, GRANT, HISTORY, LOG, OWN_RECORD, PROFILE, REFUSE, REQUEST, REVIEWS, WITHDRAW
 from tests.done.served import (
     COUNTY,
     COUSIN,
@@ -114,6 +114,7 @@ class Work:
             ("head", HISTORY, {"first": 10}),
             ("head", CONSENTS, {}),
             ("regulator", LOG, {"first": 10}),
+            ("steward", REVIEWS, {"first": 10}),
         ]
 
     @asynccontextmanager
@@ -264,7 +265,7 @@ async def test_no_answer_and_no_change_without_the_log(
 ) -> None:
     work = Work(served, database, bureau)
     await work.prepare()
-    for who in ("risk-a", "regulator", "head", "son", "wife", "neighbour"):
+    for who in ("risk-a", "regulator", "steward", "head", "son", "wife", "neighbour"):
         await served.token(who)
     outage = fault(served, database, server)
     try:

@@ -1,10 +1,10 @@
-"""What the audit log is told of a steward's work on quarantine."""
+"""What the audit log is told of a steward's act."""
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from hub.audit.events import Decision, Kind
+from hub.audit.events import EVENTS, Decision
 from hub.audit.outbox import PendingEntry, operation_hash, seal_request
 from hub.core.names import Purpose
 from hub.core.version import VERSION
@@ -12,24 +12,29 @@ from hub.flows.steward_desk import StewardAct
 from hub.store.keys import KeyService
 
 
-def quarantine_record(
+def steward_record(
     keys: KeyService,
     act: StewardAct,
     event: UUID,
     name: str,
-    kind: Kind,
     facts: Mapping[str, Any],
     *,
     decision: Decision = Decision.ALLOW,
-    subject: UUID | None = None,
+    persons: Mapping[UUID | None, Mapping[str, Any]] | None = None,
+    county: str | None = None,
 ) -> PendingEntry:
-    """The entry of one act; with a ``subject`` it stands in that person's list of accesses too."""
+    """The entry of one act, with what the act itself says beside ``facts``.
+
+    ``persons``: the persons concerned, in order, each with the facts of that person alone; the entry stands in their
+    lists of accesses too. ``None`` is nobody: the person of a row that belongs to no one.
+    """
+    concerned = {person: own for person, own in (persons or {}).items() if person is not None}
     told = {**facts, **act.facts}
-    if subject is not None:
-        told["persons"] = {str(subject): {"entry": facts["entry"]}}
+    if concerned:
+        told["persons"] = {str(person): own for person, own in concerned.items()}
     return PendingEntry(
         ev=event,
-        kind=kind,
+        kind=EVENTS[name].kind,
         event=name,
         organisation="hub",
         actor=act.steward,
@@ -37,7 +42,8 @@ def quarantine_record(
         policy=f"hub-{VERSION}",
         purpose=Purpose.DATA_QUALITY.value,
         operation=operation_hash(act.document),
-        subjects=() if subject is None else (subject,),
+        county=county,
+        subjects=tuple(concerned),
         facts=told,
         sealed=seal_request(keys, event, act.document, act.variables),
     )
