@@ -108,5 +108,5 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # These libraries log addresses and headers at INFO, or tokens at DEBUG.
-    for noisy in ("authlib", "httpx", "httpcore", "asyncssh", "zeep", "urllib3", "alembic"):
+    for noisy in ("authlib", "httpx", "httpcore", "asyncssh", "zeep", "urllib3", "alembic", "splink"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
