@@ -68,6 +68,7 @@ async def export(desk: StewardDesk, act: StewardAct, source: str, write: Callabl
     ``write`` is called after the audit log has signed. Raises :class:`InputError` for an unknown source.
     """
     act.check()
+    await desk.receipts.ready()
     event = uuid7()
     async with desk.reading() as connection:
         await _check_source(connection, source)
@@ -87,6 +88,7 @@ async def read(
     Raises :class:`RefusedError` for everybody but an active data steward.
     """
     await desk.check_role(asker)
+    await desk.receipts.ready()
     event = uuid7()
     async with desk.reading() as connection:
         counties = await connection.fetchval(

@@ -30,6 +30,7 @@ async def list_rows(
     :class:`~hub.records.quarantine.NoSuchSourceError`.
     """
     await desk.check_role(asker)
+    await desk.receipts.ready()
     event = uuid7()
     async with desk.reading() as connection:
         if source is not None:
@@ -48,6 +49,7 @@ async def summarise(
 ) -> tuple[list[QuarantineGroup], Receipt]:
     """The counts by source and reason. Raises as :func:`list_rows`."""
     await desk.check_role(asker)
+    await desk.receipts.ready()
     event = uuid7()
     async with desk.reading() as connection:
         if source is not None:

@@ -12,32 +12,33 @@ from uuid import UUID
 import asyncpg
 
 _RECOMPUTE = """
-WITH contested AS MATERIALIZED (
-    SELECT source_key FROM unnest($3::text[]) AS k (source_key)
-), eligible AS (
-    SELECT h.* FROM ingest.held_row h JOIN contested USING (source_key)
-    WHERE h.source = $1 AND h.state = 'VALID' AND NOT EXISTS (
-        SELECT FROM ingest.file f
-        WHERE f.source = h.source AND f.file_group = h.file_group AND f.state = 'READ'
-          AND f.file_number > h.file_number
-          AND NOT (EXISTS (SELECT FROM ingest.held_row q WHERE q.source = h.source AND q.source_key = h.source_key
-                             AND q.file_name = f.name AND q.state <> 'VALID')
-                   AND NOT EXISTS (SELECT FROM ingest.held_row v WHERE v.source = h.source
-                             AND v.source_key = h.source_key AND v.file_name = f.name AND v.state = 'VALID'))
-    )
-), best AS (
-    SELECT DISTINCT ON (source_key) row_id FROM eligible
-    ORDER BY source_key, version_rank DESC, tombstone DESC, arrival DESC
+WITH held AS (
+    SELECT h.row_id, h.source_key, h.version_rank, h.tombstone, h.arrival, h.is_current,
+        h.state = 'VALID' AND NOT EXISTS (
+            SELECT FROM ingest.file f
+            WHERE f.source = h.source AND f.file_group = h.file_group AND f.state = 'READ'
+              AND f.file_number > h.file_number
+              AND NOT (EXISTS (SELECT FROM ingest.held_row q WHERE q.source = h.source AND q.source_key = h.source_key
+                                 AND q.file_name = f.name AND q.state <> 'VALID')
+                       AND NOT EXISTS (SELECT FROM ingest.held_row v WHERE v.source = h.source
+                                 AND v.source_key = h.source_key AND v.file_name = f.name AND v.state = 'VALID'))
+        ) AS eligible
+    FROM unnest($3::text[]) AS contested (source_key)
+    JOIN ingest.held_row h ON h.source = $1 AND h.source_key = contested.source_key
+), judged AS (
+    SELECT row_id, is_current, eligible AND row_number() OVER (
+        PARTITION BY source_key ORDER BY eligible DESC, version_rank DESC, tombstone DESC, arrival DESC) = 1 AS wins
+    FROM held
 )
 UPDATE ingest.held_row h SET
-    is_current  = b.row_id IS NOT NULL,
-    current_run = CASE WHEN b.row_id IS NOT NULL THEN $2 ELSE h.current_run END,
-    lost_run    = CASE WHEN b.row_id IS NULL THEN $2 ELSE h.lost_run END
-FROM contested t, ingest.held_row self LEFT JOIN best b ON b.row_id = self.row_id
-WHERE h.row_id = self.row_id AND h.source = $1 AND h.source_key = t.source_key
-  AND h.is_current IS DISTINCT FROM (b.row_id IS NOT NULL)
+    is_current  = j.wins,
+    current_run = CASE WHEN j.wins THEN $2 ELSE h.current_run END,
+    lost_run    = CASE WHEN j.wins THEN h.lost_run ELSE $2 END
+FROM judged j
+WHERE h.row_id = j.row_id AND j.is_current <> j.wins
 RETURNING h.row_id, h.is_current
 """
+"""One way through the rows of the keys, whatever the planner believes: no join of two intermediate results."""
 
 
 async def recompute_currency(
@@ -48,6 +49,8 @@ async def recompute_currency(
     What ceases to be current closes its recorded range; what becomes current opens one. A version that was current
     before and is again gets a second observation, so that both ranges stay in the history.
     """
+    # A plan made while the ledger was nearly empty must not be kept for a million rows.
+    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
     changed = await connection.fetch(_RECOMPUTE, source, run_id, sorted(contested))
     if not changed:
         return 0
