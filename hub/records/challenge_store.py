@@ -124,8 +124,8 @@ async def _close(connection: asyncpg.Connection, ended: Sequence[asyncpg.Record]
     records = await connection.fetch(
         """UPDATE record.challenge c SET closed_at = $3, closed_by = $4, outcome =
                CASE WHEN c.attribute <> $5 AND EXISTS (
-                   SELECT FROM record.observation o WHERE o.source = c.source AND o.source_key = c.source_key
-                     AND o.recorded_to = 'infinity' AND o.version = c.version AND NOT o.tombstone)
+                   SELECT FROM ingest.held_row h WHERE h.source = c.source AND h.source_key = c.source_key
+                     AND h.is_current AND h.version = c.version AND NOT h.tombstone)
                THEN 'DISSOLVED' ELSE 'CORRECTED' END
            FROM unnest($1::bpchar[], $2::uuid[]) AS e (county, challenge_id)
            WHERE c.county = e.county AND c.challenge_id = e.challenge_id AND c.closed_at IS NULL

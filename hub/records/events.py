@@ -9,6 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
+from hub.core.rows import RowKind
+from hub.records.current_rows import current_rows
 from hub.records.effective import MERGE, NUMBER, SPLIT, EventEffect
 from hub.records.payloads import open_payload, seal_identity
 from hub.store.keys import KeyService
@@ -63,13 +65,8 @@ async def replace_events(
         return change
     for record in await connection.fetch(_REMOVE, list(event_nos), [SPLIT, MERGE], now):
         change.note(record)
-    records = await connection.fetch(
-        """SELECT row_id, source, payload FROM record.observation
-           WHERE source = ANY($1) AND source_key = ANY($2) AND recorded_to = 'infinity' AND NOT tombstone
-             AND kind = 'EVENT'""",
-        list(sources),
-        [f"event|{number}" for number in event_nos],
-    )
+    wanted = [f"event|{number}" for number in event_nos]
+    records = await current_rows(connection, RowKind.EVENT, sources, wanted)
     rows: dict[str, list[tuple[Any, ...]]] = {}
     for record in records:
         value = open_payload(keys, record["payload"], record["row_id"])["value"]

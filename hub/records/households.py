@@ -13,7 +13,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from hub.core.rows import RowKind
 from hub.core.text import remove_white_space
+from hub.records.current_rows import current_rows
 from hub.records.effective import EventEffect, HouseholdState, effective_places, household_from_value
 from hub.records.events import events_of_households
 from hub.records.membership import HouseholdKey
@@ -204,13 +206,8 @@ async def _held_versions(
 async def _household_rows(
     connection: asyncpg.Connection, keys: KeyService, sources: Sequence[str], numbers: Sequence[str]
 ) -> dict[str, _Found]:
-    records = await connection.fetch(
-        """SELECT row_id, source, payload FROM record.observation
-           WHERE source = ANY($1) AND source_key = ANY($2) AND recorded_to = 'infinity' AND NOT tombstone
-             AND kind = 'HOUSEHOLD'""",
-        list(sources),
-        [f"household|{number}" for number in numbers],
-    )
+    wanted = [f"household|{number}" for number in numbers]
+    records = await current_rows(connection, RowKind.HOUSEHOLD, sources, wanted)
     newest: dict[str, _Found] = {}
     for record in records:
         value = open_payload(keys, record["payload"], record["row_id"])["value"]

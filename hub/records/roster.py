@@ -17,6 +17,7 @@ from hub.core.identifiers import birth_date
 from hub.core.rows import RowKind
 from hub.core.text import normalise_name
 from hub.records.aliases import regroup_aliases
+from hub.records.current_rows import current_rows
 from hub.records.effective import (
     EventEffect,
     MemberRow,
@@ -62,7 +63,7 @@ async def derive_roster(connection: asyncpg.Connection, keys: KeyService, now: d
             return
         is_bulk = len(touched.households) + len(touched.members) + len(touched.events) >= BULK
         if is_bulk:
-            await take_statistics(connection, "observation")
+            await take_statistics(connection, "observation", "ingest.held_row")
         sources = await _roster_sources(connection, touched.sources)
         change = await replace_events(connection, keys, sources, touched.events, now)
         touched.members |= change.members
@@ -165,13 +166,8 @@ async def _derive_members(
 async def _member_rows(
     connection: asyncpg.Connection, keys: KeyService, sources: Sequence[str], member_nos: Sequence[str]
 ) -> list[FoundMember]:
-    records = await connection.fetch(
-        """SELECT row_id, source, payload FROM record.observation
-           WHERE source = ANY($1) AND source_key = ANY($2) AND recorded_to = 'infinity' AND NOT tombstone
-             AND kind = 'MEMBER'""",
-        list(sources),
-        [f"member|{number}" for number in member_nos],
-    )
+    wanted = [f"member|{number}" for number in member_nos]
+    records = await current_rows(connection, RowKind.MEMBER, sources, wanted)
     newest: dict[str, FoundMember] = {}
     for record in records:
         value: dict[str, Any] = open_payload(keys, record["payload"], record["row_id"])["value"]

@@ -7,5 +7,5 @@ BULK = 1_000
 
 
 async def take_statistics(connection: asyncpg.Connection, *tables: str) -> None:
-    """Take the statistics of tables in schema ``record`` now; samples a fixed number of rows of each."""
-    await connection.execute("ANALYZE " + ", ".join(f"record.{table}" for table in tables))
+    """Take the statistics of tables now, by default those of schema ``record``; a fixed number of rows is sampled."""
+    await connection.execute("ANALYZE " + ", ".join(t if "." in t else f"record.{t}" for t in tables))
