@@ -5,7 +5,7 @@ reads the clock of the machine: a :data:`Clock` is passed in, so that a test or 
 """
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import MAXYEAR, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -50,3 +50,21 @@ def years_before(day: date, years: int) -> date:
         return day.replace(year=day.year - years)
     except ValueError:
         return day.replace(year=day.year - years, day=28)
+
+
+def years_after(day: date, years: int) -> date | None:
+    """The same calendar day ``years`` later, 29 February as in :func:`years_before`; ``None`` beyond the calendar.
+
+    Agencies write 9999-12-31 for "no end" (长期), so a sum with a day of theirs may have no day.
+    """
+    if day.year + years > MAXYEAR:
+        return None
+    return years_before(day, -years)
+
+
+def days_after(day: date, days: int) -> date | None:
+    """The day ``days`` later (negative: earlier); ``None`` where the calendar has no such day."""
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return None

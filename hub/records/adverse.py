@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from hub.core.clock import years_after
 from hub.core.errors import SettingsError
 from hub.core.names import AdverseRegime, Category
 from hub.store.keys import KeyService
@@ -160,11 +161,7 @@ def last_day(stated: Stated) -> date | None:
     ended = ended_on(stated)
     if ended is None or stated.category is None:
         return None
-    year = ended.year + regime_of(stated.category).years
-    try:
-        return ended.replace(year=year)
-    except ValueError:
-        return ended.replace(year=year, day=28)
+    return years_after(ended, regime_of(stated.category).years)
 
 
 def is_over(stated: Stated, day: date) -> bool:

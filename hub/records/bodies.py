@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from hub.core.areas import county_name, township_name
-from hub.core.clock import day_of, full_years, iso
+from hub.core.clock import day_of, days_after, full_years, iso
 from hub.core.identifiers import check_id_number, mask_id_number
 from hub.core.names import Category, Form, QuarantineReason
 from hub.records.adverse import ended_on, is_over, last_day, regime_of
@@ -32,8 +32,6 @@ ANY_BANK = "bank"
 
 AGE_BANDS = ((25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"), (65, "55-64"))
 """Upper ends (exclusive, completed years) and names; from 65 on it is ``65+``."""
-
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def _section(
     day: date,
 ) -> Section:
     times = [fact.seen.source_time for fact in facts if fact.seen.source_time is not None]
-    ends = [last + _DAY for last in (last_day(f.seen) for f in facts if f.seen.adverse) if last is not None]
+    ends = [end for end in (_day_after(last_day(fact.seen)) for fact in facts if fact.seen.adverse) if end is not None]
     days = [change for change in changes if change is not None and change > day]
     days += ends
     return Section(
@@ -229,7 +227,12 @@ def _may_band(fact: Fact) -> bool:
 
 def _plan_ends(fact: Fact) -> date | None:
     until = fact.seen.value.get("repay_plan_until")
-    return date.fromisoformat(until) + _DAY if until else None
+    return _day_after(date.fromisoformat(until)) if until else None
+
+
+def _day_after(day: date | None) -> date | None:
+    """The first day after a last one; ``None`` where there is none."""
+    return None if day is None else days_after(day, 1)
 
 
 def _registration(fact: Fact, day: date) -> dict[str, Any]:
@@ -337,7 +340,7 @@ def _relief(facts: Sequence[Fact], record: HouseholdRecord) -> list[Section]:
     listed = _listing((Category.CIVIL_RELIEF, Form.VALUE), items, reliefs, day)
     in_force = {"value": any(_is_in_force(fact, day) for fact in reliefs)}
     days = [fact.seen.valid_from for fact in reliefs]
-    days += [fact.seen.valid_to + _DAY for fact in reliefs if fact.seen.valid_to is not None]
+    days += [_day_after(fact.seen.valid_to) for fact in reliefs]
     return [
         _section(NOBODY, (Category.CIVIL_RELIEF, Form.VALUE), listed, reliefs, days, day=day),
         _section(NOBODY, (Category.CIVIL_RELIEF, Form.YES_NO), in_force, reliefs, days, day=day),
@@ -382,7 +385,7 @@ def _bank_sections(person_id: UUID, by_category: dict[Category, list[Fact]], day
         live = [line for line in lines if _is_in_force(line, day)]
         if live:
             amount = {"amount": str(sum(Decimal(line.seen.value["line_amount"]) for line in live))}
-            ends = [line.seen.valid_to + _DAY for line in live if line.seen.valid_to is not None]
+            ends = [_day_after(line.seen.valid_to) for line in live]
             part = (Category.BANK_LINE, Form.TOTAL)
             sections.append(_section(person_id, part, amount, live, ends, owner=owner, day=day))
     for owner, loans in _by_owner(by_category.get(Category.BANK_LOAN, ())):
@@ -430,7 +433,7 @@ def _adverse(fact: Fact) -> dict[str, Any]:
 def _loan_trouble_since(fact: Fact) -> date | None:
     days, written_off = fact.seen.value.get("overdue_days"), fact.seen.value.get("writeoff_date")
     if days and fact.seen.source_time is not None:
-        return day_of(fact.seen.source_time) - timedelta(days=days)
+        return days_after(day_of(fact.seen.source_time), -days)
     return date.fromisoformat(written_off) if written_off else None
 
 

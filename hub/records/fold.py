@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from hub.core.clock import years_after
 from hub.core.identifiers import ADULT_AGE, is_adult
 from hub.core.names import Category, ConflictType, FactStatus, LinkState
 from hub.core.text import normalise_name
@@ -190,12 +191,13 @@ def fold(seen: Seen, day: date, recorded: datetime) -> HouseholdRecord:
     consents = _consents(seen.consents, member_by_person)
     facts = _facts(seen, member_by_person, day, recorded)
     living = [m for m in own.values() if m.died_on is None or m.died_on > day]
-    of_age = [birthday(m.birth_date, ADULT_AGE) for m in living if not is_adult(m.birth_date, day)]
+    minors = [m for m in living if not is_adult(m.birth_date, day)]
+    of_age = [grown for grown in (birthday(m.birth_date, ADULT_AGE) for m in minors) if grown is not None]
     return HouseholdRecord(
         household=seen.household,
         members=members,
         size=len(living),
-        minors=len(of_age),
+        minors=len(minors),
         consents=consents,
         facts=facts,
         conflicts=_conflicts(members, facts, day),
@@ -204,12 +206,13 @@ def fold(seen: Seen, day: date, recorded: datetime) -> HouseholdRecord:
     )
 
 
-def birthday(born: date, age: int) -> date:
-    """The day on which a person completes ``age`` years; born on 29 February, on 1 March of a common year."""
-    try:
-        return born.replace(year=born.year + age)
-    except ValueError:
-        return date(born.year + age, 3, 1)
+def birthday(born: date, age: int) -> date | None:
+    """The day on which a person completes ``age`` years; born on 29 February, on 1 March of a common year.
+
+    ``None`` beyond the calendar.
+    """
+    day = years_after(born, age)
+    return date(day.year, 3, 1) if day is not None and day.day != born.day else day
 
 
 _Versioned = TypeVar("_Versioned", SeenMembership, SeenFact)

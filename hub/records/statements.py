@@ -5,12 +5,12 @@ whoever is granted a part has its statements, and nobody else learns of them.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from hub.core.clock import day_of, iso, midnight
+from hub.core.clock import day_of, days_after, iso, midnight
 from hub.core.disclosure import Part
 from hub.core.names import Attribute, Category, Form
 from hub.records.fold import Fact, Member
@@ -295,4 +295,4 @@ def _instant(origin: dict[str, Any], dated_by: str) -> datetime | None:
 def stale_on(statement: Statement) -> date | None:
     """The first day on which the statement is out of date; ``None`` if it never is."""
     limit = precedence().newest[statement.attribute].kinds[statement.kind].stale_after
-    return None if limit is None or statement.at is None else day_of(statement.at) + timedelta(days=limit + 1)
+    return None if limit is None or statement.at is None else days_after(day_of(statement.at), limit + 1)

@@ -8,6 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.core.clock import days_after, years_after, years_before
 from hub.core.names import Category, ConflictType, FactStatus, LinkState
 from hub.records.bodies import age_band, balance_band, next_change, sections_of
 from hub.records.fold import (
@@ -179,3 +180,14 @@ def test_bands_and_birthdays() -> None:
     ]  # fmt: skip
     assert [age_band(age)[0] for age in (18, 24, 25, 64, 65, 90)] == ["18-24", "18-24", "25-34", "55-64", "65+", "65+"]
     assert birthday(date(2004, 2, 29), 18) == date(2022, 3, 1)
+
+
+@given(st.dates(), st.integers(0, 10_000), st.integers(-4_000_000, 4_000_000))
+def test_no_sum_with_a_day_leaves_the_calendar(day: date, years: int, days: int) -> None:
+    later, grown, other = years_after(day, years), birthday(day, years), days_after(day, days)
+    assert (later is None) == (grown is None) == (day.year + years > date.max.year)
+    if later is not None and grown is not None:
+        assert (later.year, later.month) == (day.year + years, day.month)
+        assert grown - later == timedelta(days=day.day - later.day)
+        assert years_before(later, years) in (day, day - timedelta(days=1))
+    assert other == (day + timedelta(days=days) if 1 <= day.toordinal() + days <= date.max.toordinal() else None)

@@ -6,10 +6,25 @@ from typing import Any
 
 import orjson
 
-from hub.core.clock import SHANGHAI
+from hub.core.clock import SHANGHAI, midnight
 from hub.core.names import Category
+from hub.core.rows import RowKind
 from hub.records.sections import refresh_sections
-from tests.records.world import BANK, World, bill, consent, grade, household, insurance, loan, member, number, relief
+from tests.records.world import (
+    BANK,
+    CONSENT,
+    World,
+    a_row,
+    bill,
+    consent,
+    grade,
+    household,
+    insurance,
+    loan,
+    member,
+    number,
+    relief,
+)
 
 DAO = number("19850312")
 OTHER_BANK = "402739000022"
@@ -47,6 +62,38 @@ async def test_the_household_and_its_members(world: World) -> None:
         }
     }  # fmt: skip
     assert DAO not in str(await _stored(world))
+
+
+async def test_an_end_beyond_all_time_hinders_nothing(world: World) -> None:
+    """9999-12-31 is how agencies write "no end" (长期)."""
+    endless = date.max
+    band = {"tax_paid_band": "1", "declared_income_band": "2", "authorisation_no": "A"}
+    line = {"line_no": "L1", "line_amount": "1.00", "consent_id": CONSENT}
+    of_dao: dict[str, Any] = {"id_number": DAO, "name": "刀岩保", "valid_from": date(2025, 1, 1), "valid_to": endless}
+    child = member("C2", "H1", "刀小保", None, birth_date=endless.isoformat(), relation="20")
+    granted, plan, arrears = consent(DAO), bill("K|1", "刀岩保", DAO), bill("K|2", "刀岩保", DAO, adverse=True)
+    await world.pull(
+        civil=[household("H1"), member("C1", "H1", "刀岩保", DAO), child, relief("R1", "H1", ends=endless.isoformat())],
+        clinic=[
+            replace(plan, value=plan.value | {"repay_plan_until": endless.isoformat()}),
+            replace(arrears, valid_to=endless),
+        ],
+        tax=[
+            a_row(RowKind.FACT, "t|QJ|1", 1, band, category=Category.TAX_BAND, source_time=midnight(endless), **of_dao)
+        ],
+        bank=[
+            replace(granted, value=granted.value | {"expires_on": endless.isoformat()}),
+            a_row(RowKind.FACT, f"line|{BANK}|L1", 1, line, category=Category.BANK_LINE, consent_id=CONSENT, **of_dao),
+            loan("J1", DAO, adverse=True, value={"overdue_days": 2**45}, source_time=world.now),
+        ],
+    )
+    sections = await world.sections("H1", DAO)
+    assert sections[f"bank.line/TOTAL/{BANK}"] == {"amount": "1.00"}
+    assert sections["clinic.arrears/BAND"]["items"][0]["planInForce"] is True
+    assert [item["expiresOn"] for item in sections["adverse/VALUE"]["items"]] == [None, None]
+    assert (await world.sections("H1"))["civil.relief/YES_NO"] == {"value": True}
+    assert (await world.sections("H1"))["roster/VALUE"]["minors"] == 1
+    assert await world.connection.fetchval("SELECT count(*) FROM record.stale_household") == 0
 
 
 async def test_a_fact_carries_its_provenance(world: World) -> None:
