@@ -28,6 +28,9 @@ from hub.records.roster import mark_stale
 from hub.records.statistics import BULK, take_statistics
 from hub.store.keys import KeyService
 
+_TAKEN_AT_ONCE = 100_000
+"""Touched rows taken off the list at a time: bounds memory; each time what was taken before is gone over again."""
+
 LENT_PHONE_MAX = 5
 """A phone given by more current households than this is a cadre's and tells nobody apart (docs/CONTRACTS.md 1.3)."""
 
@@ -92,15 +95,20 @@ async def unlinked_rows(connection: asyncpg.Connection, keys: KeyService, now: d
 
 async def _touched_facts(connection: asyncpg.Connection) -> AsyncIterator[list[UUID]]:
     """Parts of the touched facts, until none is left: a link that changed adds a version, which is touched again."""
+    is_first = True
     while True:
         records = await connection.fetch(
-            "DELETE FROM record.touched WHERE kind IN ('FACT', 'HOUSEHOLD_FACT') RETURNING row_id"
+            """DELETE FROM record.touched WHERE ctid = ANY (ARRAY (
+                   SELECT ctid FROM record.touched WHERE kind IN ('FACT', 'HOUSEHOLD_FACT') LIMIT $1))
+               RETURNING row_id""",
+            _TAKEN_AT_ONCE,
         )
         row_ids = list({record["row_id"] for record in records})
         if not row_ids:
             return
-        if len(row_ids) >= BULK:
+        if is_first and len(row_ids) >= BULK:
             await take_statistics(connection, "observation", "directory", "person")
+        is_first = False
         for start in range(0, len(row_ids), CHUNK):
             yield row_ids[start : start + CHUNK]
 
