@@ -6,10 +6,21 @@ import unicodedata
 NULL_WORDS = frozenset({"", "无", "-", "--", "/", "不详", "NULL"})
 """Words that mean "no value" in text, ID, date and phone fields."""
 
+_NO_TEXT = frozenset({"Cc", "Cs"})
 _WHITE = re.compile(r"\s+")
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 _ONE_BYTE = re.compile("[\x80-\xb6\xb8-\xff]")
 _DOTS = str.maketrans(dict.fromkeys("•‧・∙.", "·"))
+
+
+def is_plain_text(value: str) -> bool:
+    """Whether the text is in normal form (NFC) and without control characters and lone surrogates.
+
+    Such a text can be stored, compared and written in the audit log as it is.
+    """
+    return unicodedata.is_normalized("NFC", value) and not any(
+        unicodedata.category(character) in _NO_TEXT for character in value
+    )
 
 
 def normalise_text(value: str | None) -> str | None:

@@ -19,12 +19,14 @@ from hub.core.errors import InputError, RefusedError
 from hub.core.identifiers import is_adult
 from hub.core.ids import uuid7
 from hub.core.names import Category, Form, LinkState, LinkVerdict
+from hub.core.text import is_plain_text
 from hub.flows.challenge_sources import challenging
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.flows.steward_record import steward_record
 from hub.records.link_decisions import STATE_AFTER, DecidedRow, LinkDecision, write_decision
 from hub.records.link_review import (
     QueuedReview,
+    ReviewCandidate,
     ReviewedRow,
     ReviewFilter,
     ReviewPlace,
@@ -32,6 +34,7 @@ from hub.records.link_review import (
     households_of,
     list_reviews,
     open_review,
+    people_of_counties,
 )
 from hub.records.sections import is_settled, refresh_at_once
 from hub.records.settle import release_rows
@@ -85,15 +88,17 @@ async def list_open_reviews(
 async def read_reviews(
     desk: StewardDesk, asker: Asker, act: StewardAct, wanted: ReviewFilter, first: int, after: ReviewPlace | None
 ) -> tuple[list[QueuedReview], Receipt]:
-    """One page of the queue through the API; one more than ``first`` if more follow.
+    """One page of the steward's own rows in the queue, through the API; one more than ``first`` if more follow.
 
-    Raises :class:`RefusedError` for everybody but an active data steward, :class:`AuditError` without a receipt.
+    Raises :class:`InputError`, :class:`RefusedError` for everybody but an active data steward, and :class:`AuditError`
+    without a receipt.
     """
+    wanted.check()
     await desk.check_role(asker)
     await desk.receipts.ready()
     event = uuid7()
     async with desk.reading() as connection:
-        found = await list_reviews(connection, wanted, first + 1, after)
+        found = await list_reviews(connection, replace(wanted, counties=act.counties), first + 1, after)
         # Source, key and band stand in the sealed request only: they are any text that was typed.
         facts = {"states": sorted({state.value for state in wanted.states}), "rows": min(len(found), first)}
         await append(connection, steward_record(desk.keys, act, event, "link:steward:listed", facts))
@@ -103,30 +108,45 @@ async def read_reviews(
 async def show_review(desk: StewardDesk, act: StewardAct, row_id: UUID) -> tuple[ReviewedRow, Receipt]:
     """Open one row beside its candidates; the reading is recorded for every person who is shown.
 
-    Raises :class:`RefusedError` (REVIEW_UNKNOWN) where no such version is current or held back; that is recorded too.
+    It stands in the list of the person to whom the row is linked, too, whoever is shown. Raises :class:`RefusedError`
+    (REVIEW_UNKNOWN) where no such version is current or held back, and where it concerns other counties only
+    (hub/records/row_county.py); that is recorded too.
     """
     act.check()
     await desk.receipts.ready()
     now, event = desk.clock(), uuid7()
     async with desk.reading() as connection:
-        row = await open_review(connection, desk.keys, row_id)
-        if row is not None:
-            # Members of other counties are another steward's affair; nothing tells whether there are any.
-            own = tuple(candidate for candidate in row.candidates if act.may_see(candidate.county))
-            row = replace(row, candidates=own)
-        await append(connection, _shown_entry(desk, act, event, row, iso(now)))
+        found = await open_review(connection, desk.keys, row_id)
+        linked = None if found is None else found.linked_to
+        row = None if found is None or not act.may_judge(found.counties) else await _own_part(connection, act, found)
+        await append(connection, _shown_entry(desk, act, event, row, linked, iso(now)))
     receipt = await desk.signed(event)
     if row is None:
         raise _unknown()
     return row, receipt
 
 
+async def _own_part(connection: asyncpg.Connection, act: StewardAct, row: ReviewedRow) -> ReviewedRow:
+    """What of the row is the steward's to see: people of other counties are another's affair; nothing tells of them."""
+    if act.counties is None:
+        return row
+    decided = {decision.person_id for decision in row.decisions if decision.person_id is not None}
+    own = await people_of_counties(connection, decided, act.counties)
+    return replace(
+        row,
+        candidates=tuple(candidate for candidate in row.candidates if act.may_see(candidate.county)),
+        decisions=tuple(
+            decision if decision.person_id in own else replace(decision, member_no=None) for decision in row.decisions
+        ),
+    )
+
+
 async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) -> tuple[LinkDecided, Receipt]:
     """Make a decision; the same one made again by the same steward is answered as the first time.
 
-    Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current), REVIEW_DECIDED (somebody was faster),
-    ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED, MEMBER_UNKNOWN (no adult member of the
-    steward's counties), LINK_OUT_OF_AREA (linked to somebody of another county), PULL_UNSETTLED (a pull broke off).
+    Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current, or it concerns other counties only),
+    REVIEW_DECIDED (somebody was faster), ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED,
+    MEMBER_UNKNOWN (no adult member of the steward's counties), PULL_UNSETTLED (a pull broke off).
     """
     act.check()
     choice.check()
@@ -140,7 +160,7 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
             )
         now = desk.clock()  # in its turn: whatever was folded before this decision was folded before this instant
         row = await open_review(connection, desk.keys, choice.row_id)
-        if row is None:
+        if row is None or not act.may_judge(row.counties):
             raise _unknown()
         made = row.decisions[-1] if row.decisions else None
         if made is not None and len(row.decisions) == choice.decisions_seen + 1 and _is_same(made, act, choice):
@@ -168,15 +188,9 @@ async def _judge(
         )
     if choice.verdict is LinkVerdict.UNLINK and row.linked_to is None:
         raise RefusedError("the row is linked to nobody.", remedy="Choose NONE to close the review.", code="NOT_LINKED")
-    if row.linked_to is not None and not act.may_see(row.linked_to.county):
-        raise RefusedError(
-            "the row is linked to somebody of a county that is not yours.",
-            remedy="Ask a steward of that county.",
-            code="LINK_OUT_OF_AREA",
-        )
     if choice.member_no is None:
         return None
-    person = await find_member(connection, choice.member_no)
+    person = await find_member(connection, choice.member_no) if is_plain_text(choice.member_no) else None
     is_own = person is not None and act.may_see(person["county"])
     if person is None or not is_own or not is_adult(person["birth_date"], day_of(now)):
         raise RefusedError("there is no adult member with this number.", remedy="Check it.", code="MEMBER_UNKNOWN")
@@ -252,8 +266,19 @@ def _unknown() -> RefusedError:
     )
 
 
-def _shown_entry(desk: StewardDesk, act: StewardAct, event: UUID, row: ReviewedRow | None, as_of: str) -> PendingEntry:
+def _shown_entry(
+    desk: StewardDesk,
+    act: StewardAct,
+    event: UUID,
+    row: ReviewedRow | None,
+    linked: ReviewCandidate | None,
+    as_of: str,
+) -> PendingEntry:
+    """``row``: what is shown; ``linked``: whom the row is tied to, whether or not he is shown."""
     candidates = () if row is None else row.candidates
+    persons: dict[UUID | None, dict[str, object]] = {} if linked is None else {linked.person_id: {}}
+    for candidate in candidates:
+        persons[candidate.person_id] = {"granted": _SHOWN} | _own(candidate.household_id)
     fact = [] if row is None or row.category is None else [[row.category, Form.VALUE.value]]
     facts = {"asOf": as_of, "asked": _SHOWN + fact} | ({} if row is None else {"source": row.source})
     return steward_record(
@@ -263,7 +288,7 @@ def _shown_entry(desk: StewardDesk, act: StewardAct, event: UUID, row: ReviewedR
         "link:steward:shown",
         facts,
         decision=Decision.DENY if row is None else Decision.ALLOW,
-        persons={candidate.person_id: {"granted": _SHOWN} | _own(candidate.household_id) for candidate in candidates},
+        persons=persons,
     )
 
 

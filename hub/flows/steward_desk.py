@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+import unicodedata
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,10 +11,12 @@ import asyncpg
 
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
+from hub.core.areas import COUNTIES
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError, StoreError
 from hub.core.names import Role
+from hub.core.text import is_plain_text
 from hub.flows.pull import PULL_LOCK, PullRunningError
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
@@ -32,7 +35,8 @@ _LOCK_SECONDS = 3.0
 class StewardAct:
     """A steward, and the case he acts in. ``client`` and ``token`` are set where he acts through the API.
 
-    ``counties``: whose people he may be shown; ``None`` for the whole prefecture (commands on the server itself).
+    ``counties``: whose people and rows he may be shown; ``None`` for the whole prefecture (commands on the server
+    itself, and accounts to which all five counties are assigned). ``reason`` is kept in normal form (NFC).
     """
 
     steward: str
@@ -43,17 +47,28 @@ class StewardAct:
     token: str | None = None
     counties: frozenset[str] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", unicodedata.normalize("NFC", self.reason))
+
     def may_see(self, county: str) -> bool:
         """Whether people of this county are his to see."""
         return self.counties is None or county in self.counties
 
+    def may_judge(self, counties: Set[str]) -> bool:
+        """Whether a row that concerns these counties is his; one that concerns none is the whole prefecture's."""
+        return self.counties is None or not self.counties.isdisjoint(counties)
+
     def check(self) -> None:
-        """Raise :class:`InputError` unless a reason is given."""
+        """Raise :class:`InputError` unless a reason is given, in plain text."""
         if not self.reason.strip() or len(self.reason) > REASON_MAX:
             raise InputError(
                 f"a reason of 1 to {REASON_MAX} characters is needed.",
                 remedy="Say which case this is for.",
                 code="REASON_MISSING",
+            )
+        if not is_plain_text(self.reason):
+            raise InputError(
+                "a reason is plain text of one line.", remedy="Leave control characters out.", code="TEXT_MALFORMED"
             )
 
     @property
@@ -128,8 +143,11 @@ class StewardDesk:
         if state is None or state["found_role"] != Role.STEWARD:
             raise RefusedError("Only data stewards do this.", code="NOT_ALLOWED")
 
-    async def counties_of(self, asker: Asker) -> frozenset[str]:
-        """The counties assigned to a steward's account."""
+    async def counties_of(self, asker: Asker) -> frozenset[str] | None:
+        """The counties assigned to a steward's account; ``None`` (the whole prefecture) where all of them are.
+
+        To an account without counties nothing is shown, and nothing may be done with it.
+        """
         connection = await self.database.connect(DbRole.INGEST)
         try:
             codes = await connection.fetchval(
@@ -137,7 +155,8 @@ class StewardDesk:
             )
         finally:
             await connection.close()
-        return frozenset(codes or ())
+        assigned = frozenset(codes or ())
+        return None if assigned >= COUNTIES.keys() else assigned
 
     async def signed(self, event: object) -> Receipt:
         """The receipt of an act; nothing is shown before."""

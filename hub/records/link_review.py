@@ -14,11 +14,14 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from hub.core.errors import InputError
 from hub.core.identifiers import mask_id_number
 from hub.core.names import LinkState, QuarantineReason
+from hub.core.text import is_plain_text
 from hub.records.link_decisions import LinkDecision, decisions_on, hint_indexes, opened
 from hub.records.payloads import identity_context, open_identity, open_payload
 from hub.records.quarantine import entry_id
+from hub.records.row_county import REVIEW_COUNTIES
 from hub.store.keys import KeyService
 
 OPEN_STATES = (LinkState.PROBABLE, LinkState.REVIEW, LinkState.UNLINKED)
@@ -38,12 +41,22 @@ class ReviewPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReviewFilter:
-    """Which reviews to list; ``None`` means any. ``states`` are those of :data:`OPEN_STATES` by default."""
+    """Which reviews to list; ``None`` means any. ``states`` are those of :data:`OPEN_STATES` by default.
+
+    ``counties``: only rows that concern one of them (hub/records/row_county.py).
+    """
 
     states: tuple[LinkState, ...] = OPEN_STATES
     source: str | None = None
     source_key: str | None = None
     band: str | None = None
+    counties: frozenset[str] | None = None
+
+    def check(self) -> None:
+        """Raise :class:`InputError` where a text cannot be the name of anything: the store would not take it."""
+        for given in (self.source, self.source_key, self.band):
+            if given is not None and not is_plain_text(given):
+                raise InputError("this is no plain text.", remedy="Check source, key and band.", code="TEXT_MALFORMED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +118,10 @@ class ReviewCandidate:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedRow:
-    """The version of a row under review: what the source said, who may be meant, what was decided before."""
+    """The version of a row under review: what the source said, who may be meant, what was decided before.
+
+    ``counties``: whose stewards it concerns; empty where no county is known.
+    """
 
     row_id: UUID
     source: str
@@ -122,6 +138,7 @@ class ReviewedRow:
     hint_index: bytes
     candidates: tuple[ReviewCandidate, ...]
     decisions: tuple[LinkDecision, ...]
+    counties: frozenset[str]
 
     @property
     def is_linkable(self) -> bool:
@@ -134,16 +151,16 @@ class ReviewedRow:
         return next((candidate for candidate in self.candidates if candidate.linked), None)
 
 
-_LIST = """
+_LIST = f"""
 WITH waiting AS (
     SELECT o.row_id, o.source, o.source_key, o.version, o.link AS state, o.recorded_from AS since,
-        NULL::bigint AS entry, NULL::smallint AS reason
+        NULL::bigint AS entry, NULL::smallint AS reason, o.person_id, o.household_no
     FROM record.observation o
     WHERE o.recorded_to = 'infinity' AND o.kind = 'FACT' AND NOT o.tombstone AND o.link = ANY($1)
       AND ($3::text IS NULL OR o.source_key = $3)
       AND (o.link <> 'UNLINKED' OR $3 IS NOT NULL OR $1 = ARRAY['UNLINKED'])
     UNION ALL
-    SELECT h.row_id, h.source, h.source_key, h.version, 'UNLINKED', q.first_seen, q.number, q.reason
+    SELECT h.row_id, h.source, h.source_key, h.version, 'UNLINKED', q.first_seen, q.number, q.reason, NULL, NULL
     FROM ingest.quarantine q JOIN ingest.held_row h USING (row_id)
     WHERE q.status = 'OPEN' AND 'UNLINKED' = ANY($1) AND ($3::text IS NULL OR h.source_key = $3)
       AND (q.reason = 22 AND ($3 IS NOT NULL OR NOT EXISTS (
@@ -156,6 +173,7 @@ FROM waiting w LEFT JOIN LATERAL (
     SELECT min(p.band) AS band, max(p.score)::float8 AS score, count(*) AS proposals
     FROM record.link_proposal p WHERE p.row_id = w.row_id) best ON true
 WHERE ($2::text IS NULL OR w.source = $2) AND ($5::text IS NULL OR best.band = $5)
+  AND ($10::text[] IS NULL OR {REVIEW_COUNTIES} && $10)
   AND ($6::text IS NULL OR (coalesce(best.band, 'Z'), -coalesce(best.score, 0), w.row_id) > ($6, -$7::float8, $8::uuid))
 ORDER BY coalesce(best.band, 'Z'), -coalesce(best.score, 0), w.row_id
 LIMIT $9
@@ -176,6 +194,7 @@ async def list_reviews(
         wanted.band,
         *(after or (None, None, None)),
         first,
+        None if wanted.counties is None else sorted(wanted.counties),
     )
     return [
         QueuedReview(
@@ -199,20 +218,23 @@ def _entry(number: int | None, reason: int | None) -> tuple[str, QuarantineReaso
     return None if number is None or reason is None else (entry_id(number), QuarantineReason(reason))
 
 
-_ROW = """
-SELECT o.row_id, o.source, o.source_key, o.version, o.category, o.link, o.person_id, o.hint, o.payload,
-    o.recorded_to = 'infinity' AS is_current, NULL::bytea AS sealed_row, q.number, q.reason
-FROM record.observation o
-LEFT JOIN ingest.quarantine q ON q.row_id = o.row_id AND q.status = 'OPEN' AND q.reason = 22
-WHERE o.row_id = $1 AND o.kind = 'FACT' AND NOT o.tombstone AND (o.recorded_to = 'infinity' OR q.row_id IS NOT NULL)
-ORDER BY o.recorded_to DESC, o.recorded_from DESC
-LIMIT 1
+_ROW = f"""
+SELECT w.*, {REVIEW_COUNTIES} AS counties FROM (
+    SELECT o.row_id, o.source, o.source_key, o.version, o.category, o.link, o.person_id, o.household_no, o.hint,
+        o.payload, q.number, q.reason
+    FROM record.observation o
+    LEFT JOIN ingest.quarantine q ON q.row_id = o.row_id AND q.status = 'OPEN' AND q.reason = 22
+    WHERE o.row_id = $1 AND o.kind = 'FACT' AND NOT o.tombstone AND (o.recorded_to = 'infinity' OR q.row_id IS NOT NULL)
+    ORDER BY o.recorded_to DESC, o.recorded_from DESC
+    LIMIT 1) AS w
 """
 
-_DAMAGED_ROW = """
-SELECT h.row_id, h.source, h.source_key, h.version, q.number, q.reason, q.sealed_row, s.kind AS source_kind
-FROM ingest.quarantine q JOIN ingest.held_row h USING (row_id) JOIN ingest.source_state s ON s.source = h.source
-WHERE q.row_id = $1 AND q.status = 'OPEN' AND q.reason = ANY($2) AND q.sealed_row IS NOT NULL
+_DAMAGED_ROW = f"""
+SELECT w.*, {REVIEW_COUNTIES} AS counties FROM (
+    SELECT h.row_id, h.source, h.source_key, h.version, q.number, q.reason, q.sealed_row, s.kind AS source_kind,
+        NULL::uuid AS person_id, NULL::text AS household_no
+    FROM ingest.quarantine q JOIN ingest.held_row h USING (row_id) JOIN ingest.source_state s ON s.source = h.source
+    WHERE q.row_id = $1 AND q.status = 'OPEN' AND q.reason = ANY($2) AND q.sealed_row IS NOT NULL) AS w
 """
 
 
@@ -239,6 +261,7 @@ async def open_review(connection: asyncpg.Connection, keys: KeyService, row_id: 
         hint_index=hint_indexes(keys, hint, payload)[0],
         candidates=await _candidates(connection, keys, row_id, record["person_id"]),
         decisions=tuple(decisions),
+        counties=_counties(record),
     )
 
 
@@ -264,7 +287,12 @@ async def _open_damaged(connection: asyncpg.Connection, keys: KeyService, row_id
         hint_index=b"",
         candidates=await _candidates(connection, keys, row_id, None),
         decisions=(),
+        counties=_counties(record),
     )
+
+
+def _counties(record: asyncpg.Record) -> frozenset[str]:
+    return frozenset(code for code in record["counties"] or () if code is not None)
 
 
 class WireHint(NamedTuple):
@@ -371,6 +399,18 @@ async def find_member(connection: asyncpg.Connection, member_no: str) -> asyncpg
            WHERE m.member_no = $1 AND m.recorded_to = 'infinity' ORDER BY m.valid_from DESC LIMIT 1""",
         member_no,
     )
+
+
+async def people_of_counties(
+    connection: asyncpg.Connection, person_ids: Collection[UUID], counties: Collection[str]
+) -> set[UUID]:
+    """Those of these people who belong to one of the counties."""
+    records = await connection.fetch(
+        "SELECT person_id FROM record.person WHERE person_id = ANY($1) AND county = ANY($2::text[])",
+        list(person_ids),
+        list(counties),
+    )
+    return {record["person_id"] for record in records}
 
 
 async def households_of(connection: asyncpg.Connection, person_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:

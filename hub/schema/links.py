@@ -69,9 +69,11 @@ async def resolve_link_reviews(
         problems.append((("filter", "states"), "SOURCE_KEY_MISSING"))
     if problems:
         return invalid(context.language, *problems)
-    asker, act = context.bearer.asker(), context.steward_act()
+    asker, act = context.bearer.asker(), await _act(context)
     try:
         found, context.receipt = await read_reviews(context.ports.stewards, asker, act, wanted, first, place)
+    except InputError as error:
+        return invalid(context.language, (("filter",), error.code))
     except RefusedError as refusal:
         return not_allowed(context, refusal)
     edges = [LinkReviewEdge(cursor=_PAGES.cursor(entry.place), node=_summary(entry)) for entry in found[:first]]
@@ -153,7 +155,7 @@ def _unknown(context: OperationContext, refusal: RefusedError) -> NotFound | Not
     return not_allowed(context, refusal)
 
 
-async def _act(context: OperationContext, reason: str) -> StewardAct:
+async def _act(context: OperationContext, reason: str = "") -> StewardAct:
     return context.steward_act(reason, await context.ports.stewards.counties_of(context.bearer.asker()))
 
 

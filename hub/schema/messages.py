@@ -67,6 +67,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "An instant is ISO 8601 with its offset, for instance 2026-10-20T09:00:00+08:00.",
     ),
     "REASON_MISSING": ("请写明事由，1至500字。", "Say which case this is for, in 1 to 500 characters."),
+    "TEXT_MALFORMED": (
+        "文字中不得有控制字符，须为规范形式。",
+        "A text is plain, of one line and in normal form (NFC).",
+    ),
     "SOURCE_KEY_MISSING": ("按证件号关联的行须逐行查询。", "Rows linked by number are asked for one by one."),
     "LINK_MEMBER": (
         "仅在认定为某人（LINK）时填写成员编号。",
@@ -84,7 +88,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "证件号损坏的行不能关联，请在隔离区修复。",
         "A row with a damaged number is repaired, not linked.",
     ),
-    "LINK_OUT_OF_AREA": ("此行关联到其他县市的人，不属于您的范围。", "It is linked to somebody of a county not yours."),
     "NOT_LINKED": ("此行目前没有关联到任何人。", "The row is linked to nobody."),
     "PULL_RUNNING": ("正在拉取数据，请在结束后再认定。", "A pull is under way; decide when it has ended."),
     "PULL_UNSETTLED": ("上次拉取中断，请先重新拉取。", "The last pull was broken off; it has to be run again first."),

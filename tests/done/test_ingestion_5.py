@@ -17,6 +17,7 @@ import pytest
 from hub.access.publish import publish
 from hub.app import open_hub
 from hub.audit.proof import Receipt
+from hub.core.areas import COUNTIES
 from hub.core.clock import system_clock
 from hub.flows.replay_answer import ReplayQuery, replay_answer
 from hub.schema.replay import run_again
@@ -24,7 +25,7 @@ from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.api.world import BANK_A, COUNTY, Api, settings_in
 from tests.auth.clients import jwks
-from tests.records.world import World, bill, household, member, number
+from tests.records.world import World, bill, grade, household, member, number
 
 RIGHT, WRONG, CHILD = number("19620705", 302), number("19700101", 302), number("20150601", 302)
 FIND = """query($filter: LinkReviewFilter, $first: Int = 10, $after: String) {
@@ -57,7 +58,9 @@ class Review:
         await self.world.pull(civil=roster, clinic=[bill("K|1", "思月")])
         await owner.execute(
             "INSERT INTO auth.account (account_id, role, county_codes)"
-            " VALUES ('steward', 'STEWARD', ARRAY['533103']), ('far', 'STEWARD', ARRAY['533122'])"
+            " VALUES ('steward', 'STEWARD', ARRAY['533103']), ('far', 'STEWARD', ARRAY['533122']),"
+            " ('nowhere', 'STEWARD', '{}'), ('whole', 'STEWARD', $1)",
+            list(COUNTIES),
         )
         for role in ("REGULATOR", "COLLECTOR", "TOWNSHIP"):
             await owner.execute("INSERT INTO auth.account (account_id, role) VALUES ($1, $1)", role)
@@ -213,13 +216,49 @@ async def test_an_unknown_review_is_not_found_and_recorded(review: Review) -> No
     assert await review.api.entries() == before + 1
 
 
-async def test_a_steward_of_another_county_sees_and_decides_about_nobody(review: Review) -> None:
-    (waiting,) = await review.find()
-    shown = await review.ask("far", SHOW, id=waiting["id"])
-    assert (shown["__typename"], shown["candidates"]) == ("LinkReview", [])
-    refused = await review.decide(waiting["id"], "LINK", 0, who="far", memberNo="C2")
-    assert refused["fields"] == [{"path": ["input", "memberNo"], "code": "MEMBER_UNKNOWN"}]
+async def test_a_steward_of_another_county_sees_and_decides_about_nothing(review: Review) -> None:
+    """Rows are those of the county of the person linked, of whoever may be meant, of the clinic; else of nobody's."""
+    own = number("19800101", 777)
+    await review.world.pull(
+        civil=[household("H9", village="533122101201"), member("C9", "H9", "李强", own)],
+        tax=[grade("T|XY|2025", RIGHT, "思月")],
+        clinic=[bill("K|1", "思月"), bill("533122Y00101|Q1", "无名氏"), bill("533103Y00117|Q1", "无名氏")],
+    )
+    (waiting,) = await review.find(sourceKey="K|1")
+    (taxed,) = await review.find(sourceKey="T|XY|2025")
+    assert {node["sourceKey"] for node in await review.find()} == {"K|1", "533103Y00117|Q1"}
+    far = await review.ask("far", FIND, filter=None)
+    assert [edge["node"]["sourceKey"] for edge in far["edges"]] == ["533122Y00101|Q1"]
+    for who in ("far", "nowhere"):
+        for key in ("K|1", "T|XY|2025"):
+            assert (await review.ask(who, FIND, filter={"sourceKey": key}))["edges"] == []
+        for row in (waiting, taxed):
+            assert await review.ask(who, SHOW, id=row["id"]) == _UNKNOWN
+            for verdict, member_no in (("NONE", {}), ("UNLINK", {}), ("LINK", {"memberNo": "C9"})):
+                assert await review.decide(row["id"], verdict, 0, who=who, **member_no) == _UNKNOWN
+    assert await review.api.owner.fetchval("SELECT count(*) FROM record.link_decision") == 0
+    looks = await review.api.owner.fetchval(
+        "SELECT count(*) FROM audit.detail WHERE subject = $1", await review.world.person_id(RIGHT)
+    )
+    assert looks == 2, "that two looked for the taxpayer's row stands in her list of accesses"
+    assert len((await review.ask("whole", FIND, filter={"sourceKey": "T|XY|2025"}))["edges"]) == 1
     await review.decide(waiting["id"], "LINK", 0, memberNo="C1")
-    refused = await review.decide(waiting["id"], "UNLINK", 1, who="far")
-    assert refused == {"__typename": "NotAllowed", "code": "LINK_OUT_OF_AREA"}
-    assert await review.api.owner.fetchval("SELECT count(*) FROM record.link_decision") == 1
+    assert await review.decide(waiting["id"], "UNLINK", 1, who="far") == _UNKNOWN
+
+
+_UNKNOWN = {"__typename": "NotFound", "code": "REVIEW_UNKNOWN"}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "cafe\u0301", "a\nb"])
+async def test_a_text_that_cannot_be_stored_is_told_so(review: Review, text: str) -> None:
+    (waiting,) = await review.find()
+    for wanted in ({"source": text}, {"sourceKey": text}, {"band": text}):
+        found = await review.ask("steward", FIND, filter=wanted)
+        assert found["fields"] == [{"path": ["filter"], "code": "TEXT_MALFORMED"}]
+    refused = await review.decide(waiting["id"], "LINK", 0, memberNo=text)
+    assert refused["fields"][0]["code"] == "MEMBER_UNKNOWN"
+    made = await review.decide(waiting["id"], "NONE", 0, reason=text)
+    if text.isprintable():
+        assert made["__typename"] == "LinkDecided", "normal form is the hub's to make"
+    else:
+        assert made["fields"] == [{"path": ["input"], "code": "TEXT_MALFORMED"}]
