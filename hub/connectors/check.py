@@ -10,7 +10,7 @@ Everything here is pure: no clock, no input, no output.
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -45,6 +45,18 @@ GROUPED_YUAN = re.compile(r"([0-9]{1,3}(,[0-9]{3}){1,4}|[0-9]{1,15})(\.[0-9]{1,2
 
 KEY_PART_LENGTH_MAX = 64
 """No agency's key has a longer part, in characters."""
+
+NAME_LENGTH_MAX = 200
+"""No person has a longer name, in characters; all documents are silent."""
+
+TEXT_LENGTH_MAX = 2000
+"""No other text of an agency is longer, in characters; all documents are silent."""
+
+COUNT_MAX = 100_000
+"""No number of months, days or basis points is greater: 100,000 days are more than two centuries."""
+
+CLOCK_MARGIN = timedelta(days=1)
+"""So far may an agency's clock run ahead of the hub's before its times of change are to come."""
 
 DAYS_REMEMBERED = 16384
 """Dates are written in few ways over and over: so many readings are remembered."""
@@ -187,6 +199,21 @@ def in_precedence(reasons: Collection[QuarantineReason]) -> tuple[QuarantineReas
     return tuple(sorted(set(reasons)))
 
 
+def may_be_key(text: str, today: date) -> bool:
+    """Whether a text may be part of a source key, which reports, lists and logs repeat as it is.
+
+    No part holds what separates the parts, nor anything unprintable. The sound 18-character ID number of an adult may
+    not stand there. A number of 15 digits may: without a check character it cannot be told from a serial number.
+    """
+    if len(text) > KEY_PART_LENGTH_MAX or "|" in text or not text.isprintable():
+        return False
+    return len(text) != 18 or not _is_adults_number(text, today)
+
+
+def _is_adults_number(text: str, today: date) -> bool:
+    return _number_and_fault(text, today)[1] == text.upper() and is_adult(birth_date(text), today)
+
+
 # -- one row -------------------------------------------------------------------------------------------------------
 
 
@@ -228,21 +255,29 @@ class RowCheck:
         return name in self.fields
 
     def text(self, name: str) -> str | None:
-        """A text field; a value of another type breaks the structure of the row (``ROW_UNREADABLE``)."""
+        """A text field; one of another type or of no measure breaks the structure of the row (``ROW_UNREADABLE``)."""
+        return self._text(name, TEXT_LENGTH_MAX)
+
+    def _text(self, name: str, length_max: int) -> str | None:
         value = self.fields.get(name)
-        if value is None or isinstance(value, str):
+        if value is None or (isinstance(value, str) and len(value) <= length_max):
             return value
         self.add(QuarantineReason.ROW_UNREADABLE)
         return None
 
     def key_part(self, name: str) -> str | None:
-        """A part of the source key or a reference: short text, or ``None`` (the row is then unreadable)."""
+        """A part of the source key or a reference (:func:`may_be_key`), or ``None``: the row is then unreadable."""
+        value = self.fields.get(name)
+        return value if isinstance(value, str) and may_be_key(value, self.today) else None
+
+    def short_text(self, name: str) -> str | None:
+        """A text as short as a part of a key, whatever it holds; ``None`` for anything else."""
         value = self.fields.get(name)
         return value if isinstance(value, str) and len(value) <= KEY_PART_LENGTH_MAX else None
 
     def name(self, name: str) -> str | None:
-        """A person's name; ``TEXT_UNREADABLE`` if characters of it are lost."""
-        text = self.text(name)
+        """A person's name, as :meth:`text`; ``TEXT_UNREADABLE`` if characters of it are lost."""
+        text = self._text(name, NAME_LENGTH_MAX)
         if text is not None and has_lost_characters(text):
             self.add(QuarantineReason.TEXT_UNREADABLE)
         return text
@@ -307,6 +342,11 @@ class RowCheck:
             self.add(late)
         return parsed
 
+    def changed_on(self, day: date) -> None:
+        """Note ``BAD_DATE`` if the row says that it was changed on a day to come, by more than :data:`CLOCK_MARGIN`."""
+        if day > self.today + CLOCK_MARGIN:
+            self.add(QuarantineReason.BAD_DATE)
+
     def in_order(self, earlier: date | None, later: date | None) -> None:
         """Note ``DATE_INCONSISTENT`` if both are known and ``later`` lies before ``earlier``."""
         if earlier is not None and later is not None and later < earlier:
@@ -339,10 +379,10 @@ class RowCheck:
             return None
         return amount
 
-    def count(self, name: str, *, default: int | None = None) -> int | None:
-        """A JSON integer of 0 or more; ``BAD_AMOUNT`` if it is anything else, or missing without a default."""
+    def count(self, name: str, *, default: int | None = None, maximum: int = COUNT_MAX) -> int | None:
+        """A JSON integer from 0 to ``maximum``; ``BAD_AMOUNT`` if it is anything else, or missing without a default."""
         value = self.fields.get(name, default)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum:
             return value
         self.add(QuarantineReason.BAD_AMOUNT)
         return None

@@ -2,13 +2,15 @@
 
 Forbidden fields are not in them, because the hub never held them. A row of which nothing but its place was kept cannot
 be written and is left out. CSV is what people open in a spreadsheet: a cell that a spreadsheet would take for a formula
-gets an apostrophe in front.
+gets an apostrophe in front. A plain number, however signed, stays as it was sent.
 """
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from unicodedata import normalize
 
 from lxml import etree
 
@@ -25,7 +27,9 @@ ENDINGS = {
 }
 """Kind of source -> usual ending of a file in its format."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = frozenset("=+-@")
+_CONTROLS = ("\t", "\r", "\n")
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9][0-9,]*(\.[0-9]+)?")
 
 
 def is_returnable(row: KeptRow) -> bool:
@@ -67,7 +71,15 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     text = value.isoformat(sep=" ") if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _may_be_formula(text) else text
+
+
+def _may_be_formula(text: str) -> bool:
+    """Spreadsheets pass over what cannot be seen in front, and take full-width signs for their narrow forms."""
+    if _PLAIN_NUMBER.fullmatch(text):
+        return False
+    seen = (c for c in normalize("NFKC", text) if c.isprintable() and not c.isspace())
+    return text.startswith(_CONTROLS) or next(seen, "") in _FORMULA
 
 
 def _xml(rows: Sequence[KeptRow]) -> bytes:

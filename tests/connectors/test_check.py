@@ -18,6 +18,7 @@ from hub.connectors.check import (
     content_bytes,
     in_precedence,
     is_expired,
+    may_be_key,
     parse_compact_day,
     parse_day,
     parse_loose_day,
@@ -26,6 +27,7 @@ from hub.connectors.check import (
     unreadable_row,
     yuan_text,
 )
+from hub.connectors.json_text import read_json
 from hub.core.canonical import canonical_bytes
 from hub.core.identifiers import id_check_character
 from hub.core.names import QuarantineReason
@@ -231,9 +233,49 @@ def test_field_names_that_may_carry_personal_data_are_not_repeated() -> None:
     assert split_fields(row, (), ()) == ({}, (UNNAMED_FIELD, "备注"))
 
 
-def test_over_long_key_parts_cannot_be_keys() -> None:
-    assert opened(key="k" * 65).key_part("key") is None
-    assert opened(key="k" * 64).key_part("key") == "k" * 64
+@pytest.mark.parametrize(
+    "part", ["k" * 65, "A|B", "A｜B", "A\nB", "A\x1b[2J", "A\u202eB", SOUND_NUMBER, "53310319850312402x", 5]
+)
+def test_what_lists_and_logs_cannot_repeat_is_no_part_of_a_key(part: object) -> None:
+    assert opened(key=part).key_part("key") is None
+
+
+@given(st.lists(st.text(max_size=70), min_size=2, max_size=3))
+def test_keys_of_other_parts_are_other_keys(parts: list[str]) -> None:
+    sound = [part for part in parts if may_be_key(part, TODAY)]
+    assert "|".join(sound).split("|") == (sound or [""])
+    assert all(part.isprintable() for part in sound)
+
+
+@pytest.mark.parametrize("part", ["k" * 64, "Q2026 00012", "陇把〔2026〕3号", "533103850312441", "533103202610180018"])
+def test_opaque_numbers_are_parts_of_keys(part: str) -> None:
+    assert opened(key=part).key_part("key") == part
+
+
+@pytest.mark.parametrize(("value", "sound"), [(0, True), (100_000, True), (100_001, False), (2**45, False)])
+def test_a_count_has_a_maximum(value: int, sound: bool) -> None:
+    check = opened(months=value)
+    assert (check.count("months") == value) is sound
+    assert check.reasons == (() if sound else (QuarantineReason.BAD_AMOUNT,))
+
+
+def test_texts_and_names_have_a_measure() -> None:
+    check = opened(name="刀" * 200, text="x" * 2000)
+    assert (check.name("name"), check.text("text"), check.reasons) == ("刀" * 200, "x" * 2000, ())
+    check = opened(name="刀" * 201, text="x" * 2001)
+    assert (check.name("name"), check.text("text")) == (None, None)
+    assert check.reasons == (QuarantineReason.ROW_UNREADABLE,)
+
+
+def test_half_a_pair_damages_one_text_and_not_the_page() -> None:
+    page = read_json(b'{"records":[{"name":"\\ud800","amount":1.50},{"name":"\xe5\x88\x80"}]}')
+    assert page["records"][0]["amount"] == Decimal("1.50")
+    damaged, sound = (opened(**record) for record in page["records"])
+    assert (damaged.name("name"), damaged.reasons) == ("\ufffd", (QuarantineReason.TEXT_UNREADABLE,))
+    assert (sound.name("name"), sound.reasons) == ("刀", ())
+    for rubbish in (b"<html>", b'{"a": NaN}', b"[" * 100_000, b"\xff\xfe", b'"\\ud800'):
+        with pytest.raises(ValueError, match=r"."):
+            read_json(rubbish)
 
 
 def test_unreadable_rows_are_named_alike_wherever_they_stand() -> None:

@@ -1,6 +1,6 @@
 """A row that is written as nearly all are is checked by a short way, and comes out as by the long one."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hub.connectors.formats import clinic_plain
 from hub.connectors.formats.clinic_files import COLUMNS, ListName, Record
 from hub.connectors.formats.clinic_plain import ListRows
 from hub.connectors.formats.clinic_rows import clinic_row
+from hub.core.names import QuarantineReason
 from tests.connectors.clinic_agency import CLINIC, line
 
 NAME = ListName("20261018", CLINIC, "01")
@@ -19,8 +20,8 @@ HEADER = (*COLUMNS, "诊断", "备注")
 ODD = ["", " ", "无", "-", "0", "\u3000", "\xa0", "\x00", "\ufffd", "\ue000", "x", "·", "１２", "=1+1", "\ud800"]
 CELLS = {
     "机构编码": [CLINIC, CLINIC + " ", "533103Y00118"],
-    "欠费单号": ["Q1", "Q2 ", "九" * 31, "ｑ３"],
-    "欠费人姓名": ["刀岩保", " 刀岩保", "岩·保", "刀岩保\ufffd", "µµ", "刀a", "\u00d2\u00bb", "腊\u3000图"],
+    "欠费单号": ["Q1", "Q2 ", "九" * 31, "ｑ３", "Q|1", "Q｜1", "533103198503124417"],
+    "欠费人姓名": ["刀岩保", " 刀岩保", "岩·保", "刀岩保\ufffd", "µµ", "刀a", "\u00d2\u00bb", "腊\u3000图", "刀" * 201],
     "证件号码": [
         "533103198503124417",
         "'533103198503124417",
@@ -28,7 +29,7 @@ CELLS = {
         "533103850312441",
         "53310320150312441X",
     ],
-    "现住址": ["遮放镇弄坎村", "遮放镇 弄坎村3组", "不详"],
+    "现住址": ["遮放镇弄坎村", "遮放镇 弄坎村3组", "不详", "村" * 2001],
     "联系电话": ["13800000000", "=1+1", "无"],
     "应付金额": ["100.00", "1,100.00", "100", "100.0", "007.50", "-1", "1000000.01", "一百"],
     "已付金额": ["40.00", "0", "0.00", "1,000.00", "7.50"],
@@ -54,6 +55,14 @@ def test_both_ways_make_the_same_of_any_row(many: list[dict[str, str]]) -> None:
         record = Record(number, cells)
         assert checked.check(record) == clinic_row(record, NAME, TODAY)
         assert checked.check(record) == clinic_row(record, NAME, TODAY), "and once more, from what is remembered"
+
+
+def test_a_list_of_a_day_to_come_is_refused_row_by_row() -> None:
+    record = Record(2, line())
+    for days, reasons in ((0, ()), (1, ()), (2, (QuarantineReason.BAD_DATE,))):
+        today = NAME.business_date - timedelta(days=days)
+        assert ListRows(tuple(line()), NAME, today).check(record) == clinic_row(record, NAME, today)
+        assert clinic_row(record, NAME, today).reasons == reasons
 
 
 def test_an_ordinary_row_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,17 @@ import csv
 import io
 import json
 from decimal import Decimal
+from unicodedata import normalize
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from hub.connectors.formats.civil_rows import MEMBERS
 from hub.connectors.formats.clinic_files import COLUMNS
 from hub.connectors.formats.social_rows import COLUMNS as SOCIAL_COLUMNS
-from hub.connectors.returned_files import is_returnable, returned_file
+from hub.connectors.returned_files import _cell, is_returnable, returned_file
 from hub.connectors.transport.soap import parse
 from tests.connectors import test_bank_rows
 from tests.connectors.test_civil_rows import check
@@ -48,8 +52,23 @@ def test_clinic_lines_come_back_with_the_documented_header_and_no_formula() -> N
     assert lines[1][header.index("欠费单号")] == "Q,2"
     assert "CANARY" not in text
     cells = [cell for line in lines for cell in line if cell]
-    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
-    assert lines[0][header.index("应付金额")] == "'-5"
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "\t", "\r"))]
+    assert lines[0][header.index("应付金额")] == "-5", "a number says what was sent"
+
+
+@given(st.text("=＝+＋-－@＠﹣\ufeff\u3000\n\t\r 0159.,x刀", max_size=6))
+def test_a_cell_that_a_spreadsheet_could_run_is_marked(text: str) -> None:
+    cell = _cell(text)
+    assert cell.removeprefix("'") == text.removeprefix("'")
+    narrow = normalize("NFKC", cell).strip().lstrip("\ufeff").strip()
+    assert not narrow.startswith(("=", "@"))
+    assert not cell.startswith(("\t", "\r", "\n"))
+    assert not narrow.startswith(("+", "-")) or cell[1].isdigit()
+
+
+@pytest.mark.parametrize("number", ["-12.50", "+5", "-1,234.50", "0", "13800000000"])
+def test_a_plain_number_comes_back_as_it_was_sent(number: str) -> None:
+    assert _cell(number) == number
 
 
 def test_social_rows_come_back_with_the_columns_of_the_view() -> None:

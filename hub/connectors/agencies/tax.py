@@ -10,12 +10,10 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from hub.connectors.formats.tax_rows import TaxRows
+from hub.connectors.json_text import read_json
 from hub.connectors.port import Memory
 from hub.connectors.sources import TaxSource, read_secret
 from hub.connectors.transport.http import HttpCaller, Pace, Reply
@@ -41,7 +39,6 @@ TOKEN_SPARE_SECONDS = 10
 """A token is replaced this long before it expires, so that it does not expire on the way."""
 
 _CODE = re.compile(r"[A-Z0-9]{1,8}")
-_json = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class _CursorExpiredError(Exception):
@@ -191,8 +188,8 @@ class TaxConnector:
     def _object(self, reply: Reply) -> dict[str, Any]:
         """The JSON object in an answer. A page of HTML with HTTP 200 is what overloaded front ends send: temporary."""
         try:
-            value = _json.decode(reply.body)
-        except (msgspec.DecodeError, RecursionError, ValueError):
+            value = read_json(reply.body)
+        except ValueError:
             value = None
         if not isinstance(value, dict):
             raise RetryableError(

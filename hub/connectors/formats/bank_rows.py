@@ -19,9 +19,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from hub.connectors.check import TOMBSTONE_CONTENT, RowCheck, iso_day, split_fields, unreadable_row, yuan_text
+from hub.connectors.json_text import read_json
 from hub.core.clock import midnight
 from hub.core.identifiers import check_id_number, clean_id_number
 from hub.core.names import Category, QuarantineReason
@@ -81,10 +80,13 @@ ADVERSE_CLASSES = frozenset("345")
 LINE_MAX_WAN = Decimal(10)
 """Largest credit line, in 10,000 yuan."""
 
+FEN_MAX = 10**15
+"""No amount of a loan is greater, in fen: ten thousand times the largest that a bank of a prefecture lends."""
+
+_FEN_FIELDS = ("principal_fen", "balance_fen", "overdue_fen")
 _REPAYMENT = re.compile(r"[*#N1-7BMDZCG]{24}")
 _ADVERSE_REPAYMENT = re.compile(r"[1-7BD]")
 _LINE_AMOUNT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,4})?")
-_json = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def bank_row(line: str, number: int, file: BankFile) -> CheckedRow:
 
 def _judge(check: RowCheck, kind: str, file: BankFile, guarantor_count: int, terms: _Terms) -> None:
     """All checks of a row that is not a tombstone, and what the hub keeps of it."""
+    check.changed_on(file.business_date)
     check.code("op", ("U",))
     check.code("rt", KEY_FIELDS)
     check.code("bank_code", (file.bank_code,))  # a bank speaks for its own contracts only
@@ -222,7 +225,7 @@ def _loan(check: RowCheck, file: BankFile, terms: _Terms) -> None:
         notice = check.day("notice_date", latest=check.today)
     check.in_order(start, maturity)
     check.in_order(start, settled)
-    principal, balance, overdue = (check.count(name) for name in ("principal_fen", "balance_fen", "overdue_fen"))
+    principal, balance, overdue = (check.count(name, maximum=FEN_MAX) for name in _FEN_FIELDS)
     if balance is not None and (
         (principal is not None and balance > principal) or (balance and check.given("settled_date"))
     ):
@@ -312,7 +315,7 @@ def _wire(check: RowCheck) -> dict[str, Any]:
 
 def _object(line: str) -> dict[str, Any] | None:
     try:
-        value = _json.decode(line)
-    except (ValueError, RecursionError):
+        value = read_json(line)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None

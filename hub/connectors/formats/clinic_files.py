@@ -16,6 +16,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import islice
 
+from hub.connectors.check import FIRST_DAY
 from hub.core.names import RefusalReason
 from hub.core.text import normalise_text
 
@@ -102,17 +103,16 @@ def list_of_marker(organisation: str, day: str, file_name: str) -> ListName | No
     """The list that a directory entry marks as complete, or ``None`` if it is no such marker.
 
     A marker whose name disagrees with the folders above it, or whose day or number does not exist, marks nothing: the
-    agency's document has no such file.
+    agency's document has no such file. Nor does one of a day on which no agency can have delivered anything.
     """
     match = _MARKER.fullmatch(file_name)
     if match is None or match[1] != organisation or match[2] != day or match[3] == "00":
         return None
     name = ListName(day=day, organisation=organisation, number=match[3])
     try:
-        name.business_date  # noqa: B018  the property raises for a day that does not exist
+        return name if name.business_date >= FIRST_DAY else None
     except ValueError:
         return None
-    return name
 
 
 @dataclass(slots=True)

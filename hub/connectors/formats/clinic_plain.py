@@ -12,10 +12,14 @@ from typing import Any
 from unicodedata import normalize
 
 from hub.connectors.check import (
+    CLOCK_MARGIN,
     FIRST_DAY,
     GROUPED_YUAN,
+    NAME_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
     content_bytes,
     iso_day,
+    may_be_key,
     parse_loose_day,
     parse_yuan,
     split_fields,
@@ -48,6 +52,7 @@ class ListRows:
     def __init__(self, header: tuple[str, ...], name: ListName, today: date) -> None:
         self._name = name
         self._today = today
+        self._latest = today + CLOCK_MARGIN
         self._common = of_list(name)
         self._dropped = split_fields(dict.fromkeys(header, ""), DOCUMENTED, FORBIDDEN)[1]
         self._texts, self._names, self._days, self._amounts = _Texts(), _Names(), _Days(), _Amounts()
@@ -76,10 +81,12 @@ class ListRows:
             self._texts[cells["机构编码"]] != self._name.organisation
             or number is None
             or len(number) > MAX_NUMBER_LENGTH
+            or not may_be_key(number, self._today)
             or self._texts[cells["恶意拖欠决定书号"]] is not None
             or due_yuan != paid_yuan + balance_yuan
             or billed is None
             or billed > common.day
+            or common.day > self._latest
             or (repay_by is not None and repay_by < billed)
             or (settled is not None and not (billed <= settled <= common.day and not balance_yuan))
             or (waiver is not None and waiver not in WAIVER_CODES)
@@ -144,6 +151,8 @@ def _plain_text(cell: str) -> str | None:
     if not cell.isprintable():
         raise _NotPlainError
     text = (cell if cell.isascii() else normalize("NFKC", cell)).strip()
+    if len(text) > TEXT_LENGTH_MAX:
+        raise _NotPlainError
     return None if text in NULL_WORDS else text
 
 
@@ -158,7 +167,13 @@ class _Names(dict[str, str]):
 
     def __missing__(self, cell: str) -> str:
         text = _plain_text(cell)
-        if text is None or text != cell.strip() or min(text) <= "\xff" or "\ufffd" in text:
+        if (
+            text is None
+            or len(text) > NAME_LENGTH_MAX
+            or text != cell.strip()
+            or min(text) <= "\xff"
+            or "\ufffd" in text
+        ):
             raise _NotPlainError
         self[cell] = text
         return text

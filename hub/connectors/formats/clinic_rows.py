@@ -68,6 +68,7 @@ def clinic_row(record: Record, name: ListName, today: date) -> CheckedRow:
 
 def _arrears(check: RowCheck, key: str, origin: str, common: OfList, raw_debtor: str) -> CheckedRow:
     file_day = common.day
+    check.changed_on(file_day)
     debtor = check.name("欠费人姓名")
     if debtor is None:
         check.add(QuarantineReason.ROW_UNREADABLE)

@@ -66,7 +66,7 @@ class SocialRows:
         tombstone = check.fields.get("aae100") == "0"
         if lost and not tombstone:
             check.add(QuarantineReason.TEXT_UNREADABLE)
-        judged = {} if tombstone else _judge(check)
+        judged = {} if tombstone else _judge(check, changed.date())
         return CheckedRow(
             kind=RowKind.FACT,
             source_key=f"{number}|{insurance}",
@@ -96,8 +96,9 @@ def version_rank(changed: datetime) -> int:
     return int((changed - _EPOCH).total_seconds()) * 1_000_000 + changed.microsecond
 
 
-def _judge(check: RowCheck) -> dict[str, Any]:
+def _judge(check: RowCheck, changed: date) -> dict[str, Any]:
     """Check the values of a row that is not a tombstone; the parts of the checked row that depend on them."""
+    check.changed_on(changed)
     check.code("aae100", ("1",))
     person = check.id_number("aac002")
     check.adult(person)

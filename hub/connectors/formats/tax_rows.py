@@ -139,8 +139,11 @@ def _tombstone(row: _Identity, check: RowCheck, changed: datetime | None) -> Che
 
 
 def _checked(row: _Identity, check: RowCheck, changed: datetime | None) -> CheckedRow:
-    if changed is None:
+    latest = None if changed is None else day_of(changed)
+    if latest is None:
         check.add(QuarantineReason.BAD_DATE)
+    else:
+        check.changed_on(latest)
     check.code("zfbz", ("N",))
     taxpayer, organisation = _taxpayer(check)
     name = check.name("jyzxm")
@@ -149,7 +152,6 @@ def _checked(row: _Identity, check: RowCheck, changed: datetime | None) -> Check
         person = None  # an organisation's record belongs to no person, whoever signs for it
     check.adult(person)
     kind = check.code("sjlx", CATEGORIES)
-    latest = None if changed is None else day_of(changed)
     fact = _Fact() if kind is None else _FACTS[kind](check, latest, taxpayer)
     return CheckedRow(
         kind=RowKind.FACT,
@@ -185,7 +187,7 @@ def _changed_at(check: RowCheck) -> datetime | None:
 
 def _taxpayer(check: RowCheck) -> tuple[str | None, bool]:
     """The taxpayer number in upper case, and whether it is an organisation's. ``USCC_CHECK_DIGIT`` if it is unsound."""
-    text = check.key_part("nsrsbh")
+    text = check.short_text("nsrsbh")
     code = "" if text is None else text.upper()
     cleaned = clean_id_number(text)
     organisation = code.startswith(_ORGANISATION_PREFIXES)
