@@ -1,7 +1,7 @@
 """Sections and records of past answers, folded again from the observations and checked against their digests."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,15 +9,19 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from hub.core.clock import day_of
+from hub.core.clock import day_of, years_before
 from hub.core.names import Category
 from hub.flows.obstacles import Obstacle, ReplayRefusedError
-from hub.records.as_of import is_expired, lawful_now, settled_at
+from hub.records.adverse import MARKS_YEARS, is_over, purge_marks, regime_of, regimes
+from hub.records.as_of import lawful_now, settled_at
 from hub.records.bodies import NOBODY, Section, sections_of, usable_facts
 from hub.records.fold import FOLD_VERSION, Fact, HouseholdRecord, Seen, fold
 from hub.records.household import load_seen
 from hub.records.shown import not_found, shown_record
 from hub.store.keys import KeyService
+
+_OF_ALL_CATEGORIES = frozenset({"adverse", "conflict", "record"})
+"""Sections, and the line of `hub household show`, that may rest on adverse items of any category."""
 
 _Sections = dict[tuple[UUID, str, str, str], Section]
 
@@ -57,11 +61,14 @@ class ShownQuestion(NamedTuple):
 
 
 class PastFolds:
-    """Households folded as of past instants, each once. ``today`` decides what may still be shown at all."""
+    """Households folded as of past instants, each once, for an answer that was given on a day; ``today`` decides what
+    may still be shown at all.
+    """
 
-    def __init__(self, connection: asyncpg.Connection, keys: KeyService, today: date) -> None:
+    def __init__(self, connection: asyncpg.Connection, keys: KeyService, answered: date, today: date) -> None:
         self._connection = connection
         self._keys = keys
+        self._answered = answered
         self._today = today
         self._held: dict[tuple[UUID, datetime], _PastHousehold | None] = {}
 
@@ -79,14 +86,12 @@ class PastFolds:
         seen = await self._seen(household, at)
         bodies = []
         for line in lines:
-            told = next(
-                (each for each in _tellings(seen, person, line, at) if each[1].digest.hex() == line.digest), None
-            )
-            if told is None:
-                raise await self._missing(line, at)
-            record, section = told
-            if any(map(self._is_expired, _facts_in(record, person, line))):
-                raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
+            told = [each for each in _tellings(seen, person, line, at) if each[1].digest.hex() == line.digest]
+            if not told:
+                raise await self._missing(household, line, at)
+            # Where both say the same, the later one shows that it is said without the item that went in between.
+            record, section = told[-1]
+            self._refuse_over(_facts_in(record, person, line))
             bodies.append(section.body)
         return bodies
 
@@ -97,14 +102,13 @@ class PastFolds:
             return orjson.dumps(not_found(asked.place))
         seen = await load_seen(self._connection, self._keys, [household], asked.day, asked.recorded)
         if not seen:
-            raise await self._missing(line, asked.recorded)
+            raise await self._missing(household, line, asked.known)
         whole = fold(seen[0], asked.day, asked.recorded)
         record = await lawful_now(self._connection, self._keys, whole, asked.today, asked.known)
         text = orjson.dumps(shown_record(record, asked.place))
         if hashlib.sha256(text).hexdigest() != line.digest:
-            raise await self._missing(line, asked.recorded)
-        if any(map(self._is_expired, record.facts)):
-            raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
+            raise await self._missing(household, line, asked.known)
+        self._refuse_over(record.facts)
         return text
 
     async def _seen(self, household: UUID, at: datetime) -> "_PastHousehold | None":
@@ -113,24 +117,30 @@ class PastFolds:
             self._held[household, at] = _PastHousehold(seen[0], at) if seen else None
         return self._held[household, at]
 
-    def _is_expired(self, fact: Fact) -> bool:
-        return is_expired(fact, self._today)
+    def _refuse_over(self, facts: Iterable[Fact]) -> None:
+        """What is over is not shown although it is still held."""
+        for fact in facts:
+            if is_over(fact.seen, self._today):
+                raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED, regime_of(fact.seen.category).law)
 
-    async def _missing(self, line: Line, since: datetime) -> ReplayRefusedError:
-        """Why a section is not what it was. Of a purged item nothing is left that would name its person, so a purge of
-        its kind since then is told as the cause.
+    async def _missing(self, household: UUID, line: Line, since: datetime) -> ReplayRefusedError:
+        """Why a section is not what it was: the law where a purge since then concerned this household and what the
+        section tells of, otherwise another fold, or somebody's hand.
         """
-        purged = await self._connection.fetchval(
-            """SELECT EXISTS (SELECT FROM record.adverse_purge
-                              WHERE purged_at > $1 AND (category = $2 OR $2 IN ('adverse', 'conflict', 'record')))""",
-            since,
-            line.category,
-        )
-        if purged:
-            return ReplayRefusedError(Obstacle.ADVERSE_EXPIRED)
+        told_of = [category for category in regimes().by_category if line.category in {category, *_OF_ALL_CATEGORIES}]
+        for category in told_of:
+            if await self._connection.fetchval(
+                "SELECT EXISTS (SELECT FROM record.adverse_mark WHERE mark = ANY($1) AND purged_at > $2)",
+                purge_marks(self._keys, household, category),
+                since,
+            ):
+                return ReplayRefusedError(Obstacle.ADVERSE_EXPIRED, regime_of(category).law)
+        name = f"{line.category}/{line.form}"
         if line.version != FOLD_VERSION:
             return ReplayRefusedError(Obstacle.FOLD_RETIRED, line.version)
-        return ReplayRefusedError(Obstacle.RECORD_DIFFERS, f"{line.category}/{line.form}")
+        if told_of and self._answered < years_before(self._today, MARKS_YEARS):
+            return ReplayRefusedError(Obstacle.TOO_OLD_TO_TELL, name)
+        return ReplayRefusedError(Obstacle.RECORD_DIFFERS, name)
 
 
 class _PastHousehold:

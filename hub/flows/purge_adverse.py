@@ -8,9 +8,10 @@ for this job: from the day on, no answer shows the item (hub/records/sections.py
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -24,7 +25,7 @@ from hub.core.names import Category
 from hub.core.version import VERSION
 from hub.flows.challenge_sources import challenging
 from hub.flows.pull import PULL_LOCK, PullRunningError
-from hub.records.adverse import regime_of
+from hub.records.adverse import purge_marks, regime_of
 from hub.records.sections import is_settled, refresh_sections
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
@@ -81,7 +82,7 @@ async def purge_adverse(
     rows: Counter[Category] = Counter()
     held_back: Counter[Category] = Counter()
     event: UUID | None = None
-    while batch := await _purge_batch(connection, clock, rows_at_once):
+    while batch := await _purge_batch(connection, keys, clock, rows_at_once):
         for part, recorded in batch:
             rows[part.category] += part.rows
             held_back[part.category] += part.held_back
@@ -103,7 +104,9 @@ async def list_expired(connection: asyncpg.Connection, clock: Clock) -> list[Pur
     return [Purged(Category(record["category"]), record["rows"], record["held_back"]) for record in records]
 
 
-async def _purge_batch(connection: asyncpg.Connection, clock: Clock, rows_at_once: int) -> list[tuple[Purged, UUID]]:
+async def _purge_batch(
+    connection: asyncpg.Connection, keys: KeyService, clock: Clock, rows_at_once: int
+) -> list[tuple[Purged, UUID]]:
     now = clock()
     async with connection.transaction():
         records = await connection.fetch(
@@ -114,8 +117,19 @@ async def _purge_batch(connection: asyncpg.Connection, clock: Clock, rows_at_onc
             part = Purged(Category(record["category"]), record["rows"], record["held_back"])
             entry = _entry(part)
             await append(connection, entry)
+            await _mark(connection, keys, record["households"], part.category, now)
             done.append((part, entry.ev))
     return done
+
+
+async def _mark(
+    connection: asyncpg.Connection, keys: KeyService, households: Sequence[UUID], category: Category, now: datetime
+) -> None:
+    """So that a replay can tell the law from somebody's hand."""
+    await connection.executemany(
+        "INSERT INTO record.adverse_mark (mark, purged_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        [(purge_marks(keys, household, category)[0], now) for household in households],
+    )
 
 
 def _entry(part: Purged) -> PendingEntry:

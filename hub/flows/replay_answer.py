@@ -3,7 +3,8 @@
 The entry names the operation, what was decided, the rules and the basis that decided it, and of each section that left
 the fold, the instant of the fold and the digest. The decision is checked against the rules of that time, the household
 is folded as of that instant, every section must have its digest, and the same operation runs over the same sections.
-Where that is not possible any more, or not lawful, the refusal says exactly why (hub/flows/obstacles.py).
+Where that is not possible any more, or not lawful, the refusal says exactly why (hub/flows/obstacles.py); the log does
+not, as it would remember what the law forgets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ from hub.core.ids import uuid7
 from hub.core.names import AbsenceReason, Category, Form, Purpose, WithheldReason
 from hub.core.version import VERSION
 from hub.flows.disclose import pseudonym_space
-from hub.flows.obstacles import Obstacle, ReplayRefusedError
+from hub.flows.obstacles import Obstacle, Outcome, ReplayRefusedError
 from hub.flows.past_fold import Line, PastFolds
 from hub.flows.show_household import OPERATION as SHOW
 from hub.records.fold import FOLD_VERSION
@@ -53,8 +54,6 @@ _REFUSED = frozenset({"ASKER_UNKNOWN", "ASKER_SUSPENDED", "TOKEN_REVOKED"})
 """Causes after which there was no answer at all."""
 
 _IDENTITY = "identity/VALUE"
-REPLAYED = "REPLAYED"
-"""The outcome of a replay that succeeded."""
 
 _HOUSEHOLD_PARTS = frozenset(facts.part for facts in PART_FACTS if facts.household)
 
@@ -104,7 +103,7 @@ async def replay_answer(
 ) -> bytes:
     """The bytes of the ``data`` that the receipt was given with; the replay is recorded before they are returned.
 
-    An attempt that fails is recorded as well. Raises :class:`ReplayRefusedError` with the obstacle,
+    An attempt that fails is recorded as well, without the obstacle. Raises :class:`ReplayRefusedError` with it,
     :class:`RefusedError` for a receipt that does not hold, :class:`AuditError` if the log was altered or cannot record.
     """
     query.check()
@@ -119,7 +118,7 @@ async def replay_answer(
             data = await _replay(auditor, record, keys, entry, run, day_of(clock()))
         except ReplayRefusedError as error:
             refusal = error
-        event = await _note(record, query, entry, REPLAYED if refusal is None else refusal.obstacle.value)
+        event = await _note(record, query, entry, Outcome.REPLAYED if refusal is None else refusal.obstacle.outcome)
     finally:
         await auditor.close()
         await record.close()
@@ -143,7 +142,7 @@ async def _replay(
     if entry.shared is None or request is None:
         raise ReplayRefusedError(Obstacle.NOT_AN_ANSWER if entry.is_whole else Obstacle.DETAIL_DESTROYED)
     decision = _read(entry, entry.shared)
-    folds = PastFolds(record, keys, today)
+    folds = PastFolds(record, keys, day_of(decision.as_of), today)
     if request[0] == SHOW:
         named = decision.named
         return await folds.shown_line(request[1], named.lines[0] if named.lines else None, named.household)
@@ -338,7 +337,7 @@ def total_of(part: Part, bodies: Sequence[str]) -> str:
     return orjson.dumps(total).decode()
 
 
-async def _note(record: asyncpg.Connection, query: ReplayQuery, entry: OpenedEntry, outcome: str) -> UUID:
+async def _note(record: asyncpg.Connection, query: ReplayQuery, entry: OpenedEntry, outcome: Outcome) -> UUID:
     """The entry about the replay; the people concerned find it in their lists of accesses."""
     event = uuid7()
     async with record.transaction():
@@ -350,11 +349,11 @@ async def _note(record: asyncpg.Connection, query: ReplayQuery, entry: OpenedEnt
                 event="answer:auditor:replayed",
                 organisation="hub",
                 actor=query.account,
-                decision=Decision.ALLOW if outcome == REPLAYED else Decision.DENY,
+                decision=Decision.ALLOW if outcome is Outcome.REPLAYED else Decision.DENY,
                 policy=f"hub-{VERSION}",
                 purpose=Purpose.SUPERVISION.value,
                 subjects=tuple(entry.persons),
-                facts={"entry": entry.leaf.seq, "outcome": outcome, "reason": query.reason},
+                facts={"entry": entry.leaf.seq, "outcome": outcome.value, "reason": query.reason},
             ),
         )
     return event

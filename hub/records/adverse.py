@@ -11,6 +11,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from hub.core.clock import years_after
 from hub.core.errors import SettingsError
@@ -21,6 +22,9 @@ FILE = Path(__file__).with_name("adverse_regimes.toml")
 
 YEARS_AT_MOST = 5
 """No regime keeps an item longer after its end (征信业管理条例 art. 16)."""
+
+MARKS_YEARS = 3
+"""How long it is kept where a purge took something (migration 0020; 网络数据安全管理条例 art. 12)."""
 
 _TEXT_KEYS = frozenset({"label", "meaning", "law", "clock"})
 _KEYS = _TEXT_KEYS | {"regime", "categories", "in_force", "years", "repaired_by"}
@@ -173,6 +177,13 @@ def is_over(stated: Stated, day: date) -> bool:
 def item_id(keys: KeyService, source: str, source_key: str) -> str:
     """The id by which an item is named to its person: a keyed hash under the first key, which no rotation changes."""
     return keys.indexes("adverse-item", f"{source}\n{source_key}")[-1][1:17].hex()
+
+
+def purge_marks(keys: KeyService, household_id: UUID, category: Category) -> list[bytes]:
+    """By what it is known that a purge took something of this category from a member of this household: a keyed hash,
+    under every key held, newest first.
+    """
+    return keys.indexes("adverse-mark", f"{household_id}\n{category.value}")
 
 
 def as_markdown() -> str:

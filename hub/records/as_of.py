@@ -14,7 +14,7 @@ import asyncpg
 
 from hub.core.clock import years_before
 from hub.core.names import FactStatus
-from hub.records.adverse import YEARS_AT_MOST, ended_on
+from hub.records.adverse import YEARS_AT_MOST, ended_on, is_over
 from hub.records.adverse_notes import ItemOfPerson, notes_on
 from hub.records.fold import Fact, HouseholdRecord
 from hub.records.payloads import open_payload
@@ -77,8 +77,8 @@ async def dwellers_of(
     return {record["place"]: Dweller(*list(record)[1:]) for record in records}
 
 
-def is_expired(fact: Fact, today: date) -> bool:
-    """Whether an adverse item ended more than five years before ``today`` (条例 art. 16), whatever its regime."""
+def _is_expired(fact: Fact, today: date) -> bool:
+    """Whether an adverse item ended so long ago that its source may not even deliver it (条例 art. 16)."""
     ended = ended_on(fact.seen)
     return ended is not None and ended < years_before(today, YEARS_AT_MOST)
 
@@ -88,16 +88,17 @@ async def lawful_now(
 ) -> HouseholdRecord:
     """The record of an earlier day without what may not be shown any more, or was not yet so on that day.
 
-    Adverse items past five years are left out, and so are those repaired since; a value whose furnishing consent was
-    withdrawn since, or that its source has meanwhile suppressed, is held back as it is ``today`` (个人信息保护法
-    art. 47: stored only). ``known`` is the instant at which consents, repairs and sources are asked about that: the
-    last settled one.
+    Adverse items whose time is over under their own regime are left out of an earlier day, and so are those repaired
+    since; in a reading of today a steward sees beside its source what that still delivers (docs/adr/0009). A value
+    whose furnishing consent was withdrawn since, or that its source has meanwhile suppressed, is held back as it is
+    ``today`` (个人信息保护法 art. 47: stored only). ``known`` is the instant at which consents, repairs and sources are
+    asked about that: the last settled one.
     """
     is_past = record.day < today
     kept = [
         fact
         for fact in record.facts
-        if not is_expired(fact, today)
+        if not (is_over(fact.seen, today) if is_past else _is_expired(fact, today))
         and not (is_past and fact.seen.valid_from is not None and fact.seen.valid_from > record.day)
     ]
     kept = await _not_repaired(connection, keys, kept, known)

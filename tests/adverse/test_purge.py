@@ -11,6 +11,7 @@ from hub.core.clock import SHANGHAI
 from hub.core.ids import uuid7
 from hub.core.names import Category, QuarantineReason
 from hub.flows.purge_adverse import Purged, list_expired, purge_adverse
+from hub.records.adverse import purge_marks, regimes
 from hub.store.database import Database, DbRole
 from hub.worker.daily import JOBS, Day
 from tests.adverse.items import DAO, TAX_KEY, arrears, decision, troubled_loan
@@ -48,11 +49,18 @@ async def test_what_is_over_goes_and_what_is_not_stays(world: World, receipts: R
     would = await list_expired(world.connection, lambda: world.now)
     assert would == [Purged(category, 1, 0) for category in ("bank.loan", "clinic.arrears", "tax.arrears")]
     assert await purge(world, receipts) == {"bank.loan": 1, "clinic.arrears": 1, "tax.arrears": 1}
+    home = (await world.person(DAO))["household_id"]
+    marks = {mark for category in regimes().by_category for mark in purge_marks(world.keys, home, category)}
+    assert {row["mark"] for row in await world.connection.fetch("SELECT mark FROM record.adverse_mark")} == marks
     assert set(await held(world)) == {"b|QS|2", "c|QS|3", "loan|402739000011|HT1|J2"}
     assert await world.connection.fetchval("SELECT count(*) FROM ingest.held_row") == before, "hashes stay"
     left = await world.connection.fetch("SELECT * FROM ingest.held_row WHERE purged_at IS NOT NULL")
     assert {(row["subject_index"], row["adverse"], row["adverse_ended_on"]) for row in left} == {(None, None, None)}
     assert await purge(world, receipts) == {}
+    old = "INSERT INTO record.adverse_mark VALUES ('old', $1::timestamptz - interval '3 years 1 day')"
+    await world.connection.execute(old, world.now)
+    await purge(world, receipts)
+    assert await world.connection.fetchval("SELECT count(*) FROM record.adverse_mark") == len(marks)
 
 
 async def test_the_day_of_the_end_counts_and_a_day_that_has_not_come_is_refused(
@@ -85,6 +93,25 @@ async def test_every_version_of_the_item_goes_with_it_and_versions_without_it_st
     await world.pull(bank=[loan("J1", DAO, version=4)])
     assert (await held(world))[key] == 2
     assert "bank.loan/VALUE/402739000011" in await world.sections("H1", DAO), "the loan itself is told of again"
+
+
+async def test_a_challenge_about_the_item_goes_with_it_where_a_clean_version_stays(
+    world: World, receipts: Receipts
+) -> None:
+    """That a challenge about version 2 was open would tell that there was one."""
+    stale = {"source_time": datetime(2020, 5, 4, tzinfo=SHANGHAI)}
+    await world.pull(civil=HOME, bank=[consent(DAO), loan("J1", DAO, **stale)])
+    await world.pull(bank=[troubled_loan(None, version=2, **stale)])
+    await world.connection.execute(
+        """INSERT INTO record.challenge SELECT c.county, uuidv7(), c.person_id, c.household_id, c.source, c.source_key,
+               'loan.other', version.no, c.cause, c.rule_version, c.stated, c.opened_at, c.due_on, 'UPHELD',
+               c.opened_at, 'hub'
+           FROM record.challenge c, (VALUES ('1'), ('2')) AS version (no)"""
+    )
+    await world.pull(bank=[troubled_loan("2021-02-01", version=3)])
+    assert await purge(world, receipts) == {"bank.loan": 2}
+    left = await world.connection.fetch("SELECT version FROM record.challenge")
+    assert {row["version"] for row in left} == {"1"}
 
 
 async def test_an_end_that_only_a_later_version_tells_counts_for_the_earlier_ones(
@@ -170,6 +197,7 @@ async def test_nobody_may_delete_observations_but_through_the_purge(world: World
         "DELETE FROM record.adverse_statement",
         "UPDATE record.adverse_repair SET repaired = false",
         "DELETE FROM record.adverse_purge",
+        "DELETE FROM record.adverse_mark",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await world.connection.execute(statement)

@@ -11,6 +11,7 @@ from hub.records.bodies import sections_of
 from hub.records.fold import HouseholdRecord, fold
 from hub.records.household import load_seen
 from hub.records.shown import shown_record
+from tests.adverse.items import arrears
 from tests.records.world import (
     OTHER_VILLAGE,
     World,
@@ -205,7 +206,7 @@ async def test_what_may_not_be_shown_any_more_is_not_shown_as_of_an_earlier_day(
     ended = {"adverse_ended_on": "2021-12-01", "overdue_days": 40, "notice_date": "2021-01-01"}
     await world.pull(
         civil=[household("H1"), member("C1", "H1", "刀岩保", DAO)],
-        tax=[grade("a|XY|2025", DAO)],
+        tax=[grade("a|XY|2025", DAO), arrears("2023-12-01")],
         bank=[consent(DAO), loan("J1", DAO), loan("J2", DAO, value=ended, adverse=True)],
     )  # fmt: skip
     recorded = world.now
@@ -218,7 +219,8 @@ async def test_what_may_not_be_shown_any_more_is_not_shown_as_of_an_earlier_day(
         return {fact["source_key"][-2:]: (fact["status"], fact["value"] is None) for fact in told["facts"]}
 
     assert await shown(date(2026, 10, 19), date(2026, 10, 20)) == {
-        "J1": ("LOCKED", True), "J2": ("LOCKED", True), "25": ("CURRENT", False),
+        "J1": ("LOCKED", True), "J2": ("LOCKED", True), "25": ("CURRENT", False), "|1": ("CURRENT", False),
     }  # fmt: skip
+    assert set(await shown(date(2026, 10, 19), date(2026, 12, 1))) == {"J1", "J2", "25", "|1"}
     assert set(await shown(date(2026, 10, 19), date(2026, 12, 2))) == {"J1", "25"}
-    assert set(await shown(date(2026, 4, 1), date(2026, 10, 20))) == {"J1", "J2"}
+    assert set(await shown(date(2026, 4, 1), date(2026, 10, 20))) == {"J1", "J2", "|1"}
