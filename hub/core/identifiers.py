@@ -5,6 +5,7 @@ data; none of the errors here repeats it.
 """
 
 import re
+import unicodedata
 from datetime import date
 from functools import lru_cache
 from operator import mul
@@ -22,6 +23,15 @@ _USCC_SHAPE = re.compile(r"[1-9ANY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY
 _SCIENTIFIC = re.compile(r"[0-9]+(\.[0-9]+)?E\+?[0-9]+")
 _DIGITS_15 = re.compile(r"[0-9]{15}")
 _ID_NULL_WORDS = NULL_WORDS | {"0"}
+
+_SPELT = str.maketrans("零〇○一二三四五六七八九壹贰叁肆伍陆柒捌玖两xХхΧχ×", "0001234567891234567892XXXXXX")
+_DIGITS_ON_END = re.compile(r"[0-9]{15}")
+_OLD_NUMBER = re.compile(r"(?<![0-9])[0-9]{8}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}(?![0-9])")
+_NO_LATER = date(2099, 12, 31)
+_WHOLE_NUMBER = re.compile(
+    r"(?=((?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91)[0-9]{4}(?:19|20)[0-9]{9}[0-9X]))"
+)
+"""What stands at any place in a text and begins like a province, with a year of birth where one belongs."""
 
 ADULT_AGE = 18
 """Age of full civil capacity in completed years (民法典 art. 17)."""
@@ -98,6 +108,28 @@ def birth_date(id_number: str) -> date:
 def is_adult(born: date, on: date) -> bool:
     """Whether a person born on ``born`` is 18 or older on the day ``on``."""
     return full_years(born, on) >= ADULT_AGE
+
+
+def names_id_number(text: str) -> bool:
+    """Whether a text names an ID number, however it is spaced, punctuated or spelt.
+
+    That are 15 digits on end; 15 with nothing but signs between them that hold a day of birth; and a number of 18
+    characters whose check character is right, whatever stands between them. Dates and amounts in a row seldom are.
+    """
+    spelt = unicodedata.normalize("NFKC", text).translate(_SPELT)
+    digits = "".join(_digit_of(character) for character in spelt)
+    joined = "".join(character for character in digits if character.isalnum())
+    bare = "".join(character for character in digits if character in "0123456789X")
+    return (
+        _DIGITS_ON_END.search(remove_white_space(digits)) is not None
+        or _OLD_NUMBER.search(joined) is not None
+        or any(isinstance(check_id_number(found, _NO_LATER), str) for found in _WHOLE_NUMBER.findall(bare))
+    )
+
+
+def _digit_of(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
 
 
 def mask_id_number(id_number: str) -> str:

@@ -23,7 +23,7 @@ from hub.records.links import link_facts, unlinked_rows
 from hub.records.references import missing_references, roster_duplicates
 from hub.records.roster import derive_roster
 from hub.records.sections import refresh_sections
-from hub.records.settle import clear_overtaken, quarantine_rows, release_rows, retried_rows
+from hub.records.settle import clear_overtaken, close_ended_items, quarantine_rows, release_rows, retried_rows
 from hub.store.keys import KeyService
 from hub.store.transaction import committing
 
@@ -70,6 +70,7 @@ async def settle_rows(connection: asyncpg.Connection, keys: KeyService, run_id: 
     with passing(Phase.ROSTER):
         await derive_roster(connection, keys, now)
     with passing(Phase.LINKS):
+        await close_ended_items(connection, now)
         released.update(await _settle_links(connection, keys, run_id, now))
     return released
 

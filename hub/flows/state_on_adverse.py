@@ -4,7 +4,6 @@ Everybody who is shown the item is shown what he says. It belongs to the item, s
 corrections, and goes with it. It shows at once; while a pull is under way, when that has ended.
 """
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from hub.audit.proof import Receipt
 from hub.core.clock import day_of
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
+from hub.core.identifiers import names_id_number
 from hub.core.ids import uuid7
 from hub.core.names import Purpose
 from hub.core.version import VERSION
@@ -37,8 +37,6 @@ _RECEIPT_SECONDS = 10.0
 _OPERATION = "stateOnAdverse"
 """Recorded instead of the operation as it was sent, in which the text may stand."""
 
-_NUMBER = re.compile(r"[0-9]{15}|[0-9]{17}[0-9Xx]")
-
 
 @dataclass(frozen=True, slots=True)
 class OwnStatement:
@@ -55,9 +53,9 @@ class OwnStatement:
         text = unicodedata.normalize("NFC", self.text).strip()
         if not 1 <= len(text) <= TEXT_MAX:
             raise InputError(f"a statement has 1 to {TEXT_MAX} characters.", code="STATEMENT_LENGTH")
-        if any(unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn"} and character != "\n" for character in text):
+        if any(unicodedata.category(character).startswith("C") and character != "\n" for character in text):
             raise InputError("a statement is plain text.", code="STATEMENT_TEXT")
-        if _NUMBER.search(re.sub(r"\s", "", unicodedata.normalize("NFKC", text))):
+        if names_id_number(text):
             raise InputError(
                 "a statement does not name an ID number: lenders read it.", remedy="Leave it out.",
                 code="STATEMENT_NUMBER",

@@ -145,11 +145,15 @@ async def write_repair(connection: asyncpg.Connection, keys: KeyService, new: Ne
 async def item_of_person(
     connection: asyncpg.Connection, keys: KeyService, person_id: UUID, wanted: str, day: date
 ) -> Item | None:
-    """The adverse item of a person that goes by this id and may be shown on a day; ``None`` if there is none."""
+    """The adverse item of a person that goes by this id and may be shown on a day; ``None`` if there is none.
+
+    Until the caller's transaction ends no purge takes it; one that has begun is waited for.
+    """
     records = await connection.fetch(
         """SELECT o.source, o.source_key, o.category, o.adverse, o.valid_to, o.row_id, o.payload
            FROM record.person p JOIN record.observation o ON o.county = p.county AND o.person_id = p.person_id
-           WHERE p.person_id = $1 AND o.adverse AND o.recorded_to = 'infinity' AND o.link IN ('ID', 'CONFIRMED')""",
+           WHERE p.person_id = $1 AND o.adverse AND o.recorded_to = 'infinity' AND o.link IN ('ID', 'CONFIRMED')
+           FOR KEY SHARE OF o""",
         person_id,
     )
     for record in records:

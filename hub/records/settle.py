@@ -108,6 +108,25 @@ async def release_rows(
     return released
 
 
+_ENDED = """
+UPDATE record.observation o SET recorded_to = $1
+FROM ingest.held_row l JOIN ingest.held_row h USING (source, source_key)
+WHERE (l.reason = 13 OR l.purged_at IS NOT NULL)
+  AND (l.state = 'QUARANTINED' AND l.reason = 13 OR l.state = 'VALID' AND l.purged_at IS NOT NULL)
+  AND (l.version_rank > h.version_rank OR l.version_rank = h.version_rank AND l.tombstone)
+  AND h.adverse IS NOT NULL AND o.row_id = h.row_id AND o.recorded_to = 'infinity'
+"""
+
+
+async def close_ended_items(connection: asyncpg.Connection, now: datetime) -> None:
+    """End the recorded range of adverse rows of which a later version was refused because the item is long over.
+
+    The same is over at once for the purge (``record.expired_adverse``), but nobody waits for that. The row stays the
+    one that counts of its key, so the report tells of it as ever and a newer version takes its place.
+    """
+    await connection.execute(_ENDED, now)
+
+
 async def clear_overtaken(connection: asyncpg.Connection, source: str) -> None:
     """Close open quarantine entries of keys for which a later row was accepted (docs/CONTRACTS.md 1.2)."""
     await connection.execute(

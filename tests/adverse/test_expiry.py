@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from hub.core.names import QuarantineReason
 from hub.records.sections import refresh_sections
 from hub.store.database import Database, DbRole
 from tests.adverse.items import DAO, arrears, troubled_loan
@@ -81,6 +82,19 @@ async def _read(owner: Any, person: Any) -> list[str]:
         )
         or []
     )
+
+
+async def test_an_item_is_gone_when_its_end_is_refused_as_long_over(world: World) -> None:
+    """Whether the end comes after the open version or before it; what is newer than the end is something new."""
+    expired = {"version": 2, "reasons": (QuarantineReason.ADVERSE_EXPIRED,)}
+    owed = [arrears(None, amount="1.00"), arrears(None, key="b|QS|2", amount="2.00")]
+    await world.pull(civil=HOME, tax=[owed[0], arrears("2019-01-01", key="b|QS|2", **expired)])
+    assert "tax.arrears/VALUE" in await world.sections("H1", DAO)
+    await world.pull(tax=[owed[1], arrears("2019-01-01", **expired)])
+    assert set(await world.sections("H1", DAO)) == {"identity/VALUE"}
+    await world.pull(tax=[*owed, arrears(None, version=3, amount="4.00")])
+    (item,) = (await world.sections("H1", DAO))["tax.arrears/VALUE"]["items"]
+    assert item["amount"] == "4.00"
 
 
 async def test_a_conflict_that_rests_on_an_item_goes_with_it(world: World) -> None:

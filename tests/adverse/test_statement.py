@@ -1,5 +1,6 @@
 """Own statements and repairs: beside which item, for how long, who may, and what of them is recorded."""
 
+import asyncio
 import json
 from datetime import date, timedelta
 from typing import Any
@@ -7,17 +8,22 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import day_of
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
+from hub.core.identifiers import names_id_number
+from hub.core.ids import uuid7
 from hub.flows.pull import PULL_LOCK
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.repair_adverse import Repair, repair_adverse
 from hub.flows.show_household import StewardQuery, show_households
 from hub.flows.state_on_adverse import OwnStatement, state_on_adverse
 from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.records.adverse_notes import NewStatement, item_of_person, write_statement
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from tests.adverse.items import DAO, TAX_KEY, arrears, troubled_loan
@@ -102,6 +108,8 @@ async def test_a_statement_stands_beside_the_item_through_corrections_until_it_i
         (ASKER, None, " \n", "STATEMENT_LENGTH"),
         (ASKER, None, "长" * 501, "STATEMENT_LENGTH"),
         (ASKER, None, "a\0b", "STATEMENT_TEXT"),
+        (ASKER, None, "已还清\u202e", "STATEMENT_TEXT"),
+        (ASKER, None, "\u200b".join(OTHER), "STATEMENT_TEXT"),
         (ASKER, None, f"找他：{OTHER[:6]} {OTHER[6:]}", "STATEMENT_NUMBER"),
     ],
 )
@@ -113,6 +121,51 @@ async def test_what_is_refused_leaves_nothing(
         await state_on_adverse(desk, OwnStatement(asker, known, text))
     assert (refused.value.code, await state(world)) == (code, before)
     assert text.strip() not in str(refused.value) or not text.strip()
+
+
+@given(
+    st.lists(st.sampled_from(["", " ", "-", ".", "，", "·", "年", "号", "z"]), min_size=17, max_size=17), st.booleans()
+)
+def test_a_number_is_found_however_it_is_spelt(between: list[str], is_spelt: bool) -> None:
+    number = OTHER.translate(str.maketrans("0123456789", "〇一二三四五六七八九")) if is_spelt else OTHER
+    assert names_id_number(f"他是{''.join(map(''.join, zip(number, [*between, ''], strict=True)))}。")
+
+
+def test_dates_and_amounts_are_no_number_and_one_of_15_digits_is() -> None:
+    for text in (
+        "2019年3月5日至2019年12月30日住院，欠税12345.60元，2020年1月3日还清，电话13812345678。",
+        "2019-03-05至2019-12-30，2020.06.01/2020.07.01，二〇一九年十二月三十日",
+        "欠税12345.60，2019.03.05-2019.12.30",
+    ):
+        assert not names_id_number(text)
+    assert names_id_number("533103-700101-441")
+    assert names_id_number("１２３４５６７８９０１２３４５６")
+
+
+async def test_a_statement_and_a_purge_of_its_item_come_one_after_the_other(
+    world: World, desk: StewardDesk, receipts: Receipts, database: Database
+) -> None:
+    """At midnight the one may still see the item while the other takes it."""
+    await world.pull(tax=[arrears("2023-10-20", version=2)])
+    person, item = await world.person_id(DAO), await item_id(world)
+    assert person is not None
+
+    async def stated(connection: asyncpg.Connection) -> bool:
+        found = await item_of_person(connection, world.keys, person, item, date(2026, 10, 20))
+        if found is not None:
+            await write_statement(connection, world.keys, NewStatement(found, person, WORDS, uuid7(), world.now))
+        return found is not None
+
+    other = await database.connect(DbRole.INGEST)
+    async with other.transaction():
+        assert await stated(other)
+        world.now += timedelta(days=1)
+        purge = asyncio.create_task(purge_adverse(world.connection, world.keys, receipts, lambda: world.now))
+        assert not (await asyncio.wait([purge], timeout=0.5))[0], "it waits"
+    assert sum(part.rows for part in await purge) == 2
+    assert await other.fetchval("SELECT count(*) FROM record.adverse_statement") == 0
+    assert not await stated(other)
+    await other.close()
 
 
 async def test_while_a_pull_is_under_way_a_statement_waits_for_its_end(
