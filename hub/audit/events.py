@@ -107,7 +107,7 @@ def _quarantine(verb: str, meaning: str) -> EventType:
         Kind.WRITE,
         meaning,
         ("source", "entry", "reasonCode", "contract"),
-        ("fields", "outcome", "remaining", *_STEWARD),
+        ("fields", "outcome", "remaining", "reasonHash", "client", "role", "token"),
         ("entry",),
     )
 

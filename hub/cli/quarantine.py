@@ -156,7 +156,7 @@ def repair_command(
         steward_token_file,
         why,
         "repair",
-        {"entry": entry, "corrections": corrections},
+        {"entry": entry},
         lambda desk, act: repair_row(desk, act, number, corrections),
     )[0]
     _tell_readmitted(made, json_object)

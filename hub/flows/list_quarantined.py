@@ -10,6 +10,7 @@ from hub.core.names import QuarantineReason
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.flows.steward_record import steward_record
 from hub.records.quarantine import list_quarantine, require_source
+from hub.records.quarantine_county import own_entries
 from hub.records.quarantine_summary import QuarantineGroup, summarise_quarantine
 
 
@@ -24,7 +25,7 @@ async def list_rows(
     after: int,
     first: int,
 ) -> tuple[list[dict[str, Any]], Receipt]:
-    """At most ``first + 1`` entries with a number above ``after``, as ``hub quarantine list`` prints them.
+    """At most ``first + 1`` of the steward's own entries above number ``after``, as ``hub quarantine list`` does.
 
     Raises :class:`~hub.core.errors.RefusedError` for anybody but a data steward, and
     :class:`~hub.records.quarantine.NoSuchSourceError`.
@@ -35,8 +36,9 @@ async def list_rows(
     async with desk.reading() as connection:
         if source is not None:
             await require_source(connection, source)
+        own = await own_entries(connection, desk.keys, act.counties)
         found = await list_quarantine(
-            connection, source=source, reason=reason, status=status, after=after, first=first + 1
+            connection, source=source, reason=reason, status=status, after=after, first=first + 1, own=own
         )
         facts: dict[str, Any] = {"view": "rows", "rows": min(len(found), first)}
         facts |= ({"source": source} if source else {}) | ({"reasonCode": reason.name} if reason else {})
@@ -47,14 +49,15 @@ async def list_rows(
 async def summarise(
     desk: StewardDesk, asker: Asker, act: StewardAct, *, days: int, source: str | None
 ) -> tuple[list[QuarantineGroup], Receipt]:
-    """The counts by source and reason. Raises as :func:`list_rows`."""
+    """The counts of the steward's own entries by source and reason. Raises as :func:`list_rows`."""
     await desk.check_role(asker)
     await desk.receipts.ready()
     event = uuid7()
     async with desk.reading() as connection:
         if source is not None:
             await require_source(connection, source)
-        groups = await summarise_quarantine(connection, desk.clock(), days=days, source=source)
+        own = await own_entries(connection, desk.keys, act.counties)
+        groups = await summarise_quarantine(connection, desk.clock(), days=days, source=source, own=own)
         facts = {"view": "summary", "rows": sum(group.open for group in groups)} | (
             {"source": source} if source else {}
         )

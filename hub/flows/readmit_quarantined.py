@@ -14,7 +14,6 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from hub.audit.events import Decision
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.connectors.kept_rows import KeptRow, correctable_fields, recheck, value_of
@@ -25,9 +24,15 @@ from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.flows.challenge_sources import challenging
+from hub.flows.quarantined_entry import (
+    EntryClosedError,
+    NoSuchEntryError,
+    act_entry,
+    entry_or_earlier,
+    record_attempt,
+)
 from hub.flows.settle_pull import settle_rows
 from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.flows.steward_record import steward_record
 from hub.records.judge import JudgedRow
 from hub.records.quarantine import entry_id
 from hub.records.quarantine_acts import (
@@ -41,7 +46,8 @@ from hub.records.quarantine_acts import (
     repair_entry,
     write_act,
 )
-from hub.records.quarantine_entries import QuarantinedRow, acts_of, bank_code_of, find_entry, subject_of_entry
+from hub.records.quarantine_county import counties_of_judged
+from hub.records.quarantine_entries import Act, QuarantinedRow, bank_code_of, subject_of_entry
 from hub.records.sections import is_settled, refresh_at_once
 from hub.records.settle import clear_overtaken
 
@@ -50,20 +56,6 @@ CORRECTIONS_MAX = 40
 
 TEXT_MAX = 500
 """Characters of a corrected value."""
-
-_EVENTS = {RELEASED: "quarantine:steward:released", REPAIRED: "quarantine:steward:repaired"}
-
-
-class NoSuchEntryError(InputError):
-    """There is no quarantine entry of that number."""
-
-    code = "QUARANTINE_UNKNOWN"
-
-
-class EntryClosedError(HubError):
-    """The entry is not open any more; somebody or something else dealt with it."""
-
-    code = "QUARANTINE_CLOSED"
 
 
 class StillBreaksError(HubError):
@@ -76,6 +68,19 @@ class StillBreaksError(HubError):
         super().__init__(
             f"the row still breaks {', '.join(reason.name for reason in reasons)}; it stays in quarantine.",
             remedy="Correct those fields, ask the agency for a new version, or discard the row.",
+        )
+
+
+class OtherCountyError(RefusedError):
+    """The corrected row would be about somebody of a county that is not the steward's. ``person``: whom."""
+
+    code = "REPAIR_OUT_OF_AREA"
+
+    def __init__(self, person: UUID | None) -> None:
+        self.person = person
+        super().__init__(
+            "the corrected row is about somebody of a county that is not yours; nothing was changed.",
+            remedy="Ask a steward of that county, or of the whole prefecture.",
         )
 
 
@@ -97,19 +102,19 @@ class Readmitted:
     repeated: bool = False
 
 
-async def release_row(desk: StewardDesk, act: StewardAct, number: int) -> tuple[Readmitted, Receipt | None]:
+async def release_row(desk: StewardDesk, act: StewardAct, number: int) -> tuple[Readmitted, Receipt]:
     """Let a row count whose reason no longer holds.
 
-    Doing it again gives the same answer without a receipt of its own. Raises :class:`InputError`,
-    :class:`StillBreaksError`, :class:`EntryClosedError`, :class:`NotKeptError`, an error while a pull runs, and
-    :class:`~hub.core.errors.AuditError` if the log cannot record it; then nothing was changed.
+    Doing it again gives the same steward the same answer and the first receipt. Raises :class:`InputError`,
+    :class:`StillBreaksError`, :class:`EntryClosedError`, :class:`OtherCountyError`, :class:`NotKeptError`, an error
+    while a pull runs, and :class:`~hub.core.errors.AuditError` if the log cannot record it; then nothing was changed.
     """
     return await _readmit(desk, act, number, None)
 
 
 async def repair_row(
     desk: StewardDesk, act: StewardAct, number: int, corrections: Mapping[str, Any]
-) -> tuple[Readmitted, Receipt | None]:
+) -> tuple[Readmitted, Receipt]:
     """Let a row count with other values in the named wire fields; ``None`` takes a value away. Raises as release."""
     _check_corrections(corrections)
     return await _readmit(desk, act, number, corrections)
@@ -134,8 +139,9 @@ def _check_corrections(corrections: Mapping[str, Any]) -> None:
 
 async def _readmit(
     desk: StewardDesk, act: StewardAct, number: int, corrections: Mapping[str, Any] | None
-) -> tuple[Readmitted, Receipt | None]:
+) -> tuple[Readmitted, Receipt]:
     act.check()
+    asked = _Asked(number, RELEASED if corrections is None else REPAIRED, dict(corrections or {}))
     event = uuid7()
     try:
         async with desk.deciding() as connection:
@@ -145,42 +151,69 @@ async def _readmit(
                     remedy="Run the pull again first.",
                     code="PULL_UNSETTLED",
                 )
-            now = desk.clock()  # in its turn: what was settled before was settled before this instant
-            done = await _change(connection, desk, act, number, corrections, now, event)
+            done, recorded = await _change(connection, desk, act, asked, event)
     except StillBreaksError as refusal:
-        await _record_refusal(desk, act, number, corrections, refusal, event)
-        await desk.signed(event)
+        remaining = {"remaining": [reason.name for reason in refusal.reasons]}
+        await record_attempt(desk, act, event, asked.verb, number, asked.facts | remaining, fields=asked.fields)
         raise
-    return done, None if done.repeated else await desk.signed(event)
+    except OtherCountyError as refusal:
+        await record_attempt(
+            desk, act, event, asked.verb, number, asked.facts, persons=[refusal.person], fields=asked.fields
+        )
+        raise
+    except (EntryClosedError, NoSuchEntryError):
+        # Not even the names of fields: nothing has checked that they are names.
+        await record_attempt(desk, act, event, asked.verb, number, {})
+        raise
+    return done, await desk.signed(recorded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a steward asks for."""
+
+    number: int
+    verb: str
+    corrections: Mapping[str, Any]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(sorted(self.corrections))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As the log writes it."""
+        return {"fields": list(self.fields)} if self.verb == REPAIRED else {}
+
+    def fingerprint(self, desk: StewardDesk) -> bytes:
+        """A keyed hash of its one written form: the same act asked again is known by it."""
+        asked = [self.verb, self.number, dict(self.corrections)]
+        return desk.keys.index("content", orjson.dumps(asked, option=orjson.OPT_SORT_KEYS).decode())
 
 
 async def _change(
-    connection: asyncpg.Connection,
-    desk: StewardDesk,
-    act: StewardAct,
-    number: int,
-    corrections: Mapping[str, Any] | None,
-    now: datetime,
-    event: UUID,
-) -> Readmitted:
-    verb = RELEASED if corrections is None else REPAIRED
-    entry = await find_entry(connection, desk.keys, number, lock=True)
-    if entry is None:
-        raise NoSuchEntryError("there is no such quarantine entry.", remedy="See `hub quarantine list`.")
-    fingerprint = desk.keys.index("content", _asked(verb, number, corrections))
-    if not entry.is_open:
-        return await _repeated(connection, desk, entry, verb, fingerprint)
+    connection: asyncpg.Connection, desk: StewardDesk, act: StewardAct, asked: _Asked, event: UUID
+) -> tuple[Readmitted, UUID]:
+    """What came of it, and the event that records it."""
+    now = desk.clock()  # in its turn: what was settled before was settled before this instant
+    fingerprint = asked.fingerprint(desk)
+    entry = await entry_or_earlier(connection, desk, act, asked.number, fingerprint)
+    if isinstance(entry, Act):
+        return await _repeated(connection, entry, asked), entry.event
     kept = await kept_row(connection, entry)
-    if corrections is not None:
-        unknown = sorted(set(corrections) - correctable_fields(kept))
-        if unknown:
-            raise InputError(
-                f"a row of this source has no field `{unknown[0][:40]}`.",
-                remedy="Use the wire names that `hub quarantine show` prints.",
-            )
-    judged = await _judged(connection, desk, entry, kept, corrections, now)
+    unknown = sorted(set(asked.corrections) - correctable_fields(kept)) if asked.corrections else []
+    if unknown:
+        raise InputError(
+            f"a row of this source has no field `{unknown[0][:40]}`.",
+            remedy="Use the wire names that `hub quarantine show` prints.",
+        )
+    judged = await _judged(connection, desk, entry, kept, asked, now)
+    person = await _subject(connection, entry, judged)
+    counties = await counties_of_judged(connection, judged)
+    if counties and not act.may_judge(counties):
+        raise OtherCountyError(person)
     decided = Decided(
-        act=verb,
+        act=asked.verb,
         steward=act.steward,
         reason=act.reason,
         acted_at=now,
@@ -188,13 +221,29 @@ async def _change(
         contract=contract_of(entry.kind),
         fingerprint=fingerprint,
         row_id=judged.row_id,
-        values=None
-        if corrections is None
-        else {name: [value_of(kept.wire, name), value] for name, value in corrections.items()},
+        values={name: [value_of(kept.wire, name), value] for name, value in asked.corrections.items()} or None,
     )
+    outcome = await _let_in(connection, desk, entry, judged, decided, now)
+    await write_act(connection, desk.keys, entry, decided)
+    facts = asked.facts | {"outcome": outcome}
+    await append(
+        connection, act_entry(desk, act, event, asked.verb, entry, facts, persons=[person], fields=asked.fields)
+    )
+    return Readmitted(entry_id(asked.number), asked.verb, outcome, decided.contract, asked.fields), event
+
+
+async def _let_in(
+    connection: asyncpg.Connection,
+    desk: StewardDesk,
+    entry: QuarantinedRow,
+    judged: JudgedRow,
+    decided: Decided,
+    now: datetime,
+) -> str:
+    """Let the row count with all that follows from it; gives what became of it. Raises :class:`StillBreaksError`."""
     run_id = await begin_act(connection, now)
     stale_before = await _stale_households(connection)
-    if corrections is None:
+    if decided.act == RELEASED:
         await release_entry(connection, desk.keys, entry, judged, run_id, now)
     else:
         await repair_entry(connection, desk.keys, entry, judged, decided, run_id, now)
@@ -206,24 +255,14 @@ async def _change(
     await refresh_at_once(
         connection, desk.keys, now, await _stale_households(connection) - stale_before, then=challenging(desk.keys)
     )
-    await write_act(connection, desk.keys, entry, decided)
-    await append(
-        connection,
-        steward_record(
-            desk.keys,
-            act,
-            event,
-            _EVENTS[verb],
-            _facts(entry, corrections) | {"outcome": outcome},
-            persons={await _subject(connection, entry, judged): {"entry": entry_id(number)}},
-        ),
-    )
-    return Readmitted(entry_id(number), verb, outcome, decided.contract, tuple(sorted(corrections or ())))
+    return outcome
 
 
-def _asked(act: str, number: int, corrections: Mapping[str, Any] | None) -> str:
-    """What was asked, in one written form: the same act asked again is known by it."""
-    return orjson.dumps([act, number, dict(corrections or {})], option=orjson.OPT_SORT_KEYS).decode()
+async def _repeated(connection: asyncpg.Connection, earlier: Act, asked: _Asked) -> Readmitted:
+    """The answer to an act that the same steward did before."""
+    assert earlier.row_id is not None, "a row that was let in is a row"
+    outcome, _ = await outcome_of(connection, earlier.row_id)
+    return Readmitted(entry_id(asked.number), asked.verb, outcome, earlier.contract, asked.fields, repeated=True)
 
 
 async def kept_row(connection: asyncpg.Connection, entry: QuarantinedRow) -> KeptRow:
@@ -246,34 +285,21 @@ async def kept_row(connection: asyncpg.Connection, entry: QuarantinedRow) -> Kep
     )
 
 
-async def _repeated(
-    connection: asyncpg.Connection, desk: StewardDesk, entry: QuarantinedRow, act: str, fingerprint: bytes
-) -> Readmitted:
-    """The answer to an act that was done before; any other act comes too late."""
-    for earlier in await acts_of(connection, desk.keys, entry.number):
-        if earlier.fingerprint == fingerprint and earlier.row_id is not None:
-            outcome, _ = await outcome_of(connection, earlier.row_id)
-            corrected = tuple(sorted(earlier.values))
-            return Readmitted(entry_id(entry.number), act, outcome, earlier.contract, corrected, repeated=True)
-    raise EntryClosedError(
-        "this entry is closed: the agency, a pull or another steward has dealt with it.",
-        remedy="See `hub quarantine show`.",
-    )
-
-
 async def _judged(
     connection: asyncpg.Connection,
     desk: StewardDesk,
     entry: QuarantinedRow,
     kept: KeptRow,
-    corrections: Mapping[str, Any] | None,
+    asked: _Asked,
     now: datetime,
 ) -> JudgedRow:
     """The row by the rules of a delivery. Raises :class:`StillBreaksError`."""
-    checked = recheck(kept, day_of(now), corrections)
+    checked = recheck(kept, day_of(now), asked.corrections or None)
     if checked.reasons:
         raise StillBreaksError(checked.reasons)
-    judged = await judge_again(connection, desk.keys, entry, checked, entry.row_id if corrections is None else uuid7())
+    judged = await judge_again(
+        connection, desk.keys, entry, checked, entry.row_id if asked.verb == RELEASED else uuid7()
+    )
     if judged is None:
         raise InputError(
             "a row of this key and version that says the same is held already.", remedy="Discard this one."
@@ -296,34 +322,3 @@ async def _subject(connection: asyncpg.Connection, entry: QuarantinedRow, judged
         if person is not None:
             return person
     return await subject_of_entry(connection, entry)
-
-
-async def _record_refusal(
-    desk: StewardDesk,
-    act: StewardAct,
-    number: int,
-    corrections: Mapping[str, Any] | None,
-    refusal: StillBreaksError,
-    event: UUID,
-) -> None:
-    """An attempt that was refused is recorded too: a held-back row was opened for it."""
-    async with desk.reading() as connection:
-        entry = await find_entry(connection, desk.keys, number)
-        assert entry is not None, "it was found a moment ago, and entries stay"
-        name = _EVENTS[RELEASED if corrections is None else REPAIRED]
-        facts = _facts(entry, corrections) | {"remaining": [reason.name for reason in refusal.reasons]}
-        persons = {await subject_of_entry(connection, entry): {"entry": entry_id(number)}}
-        await append(
-            connection,
-            steward_record(desk.keys, act, event, name, facts, decision=Decision.DENY, persons=persons),
-        )
-
-
-def _facts(entry: QuarantinedRow, corrections: Mapping[str, Any] | None) -> dict[str, Any]:
-    facts = {
-        "source": entry.source,
-        "entry": entry_id(entry.number),
-        "reasonCode": entry.reason.name,
-        "contract": contract_of(entry.kind),
-    }
-    return facts if corrections is None else facts | {"fields": sorted(corrections)}

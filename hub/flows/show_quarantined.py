@@ -6,7 +6,7 @@ from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.contracts import contract_of
 from hub.core.ids import uuid7
-from hub.flows.readmit_quarantined import NoSuchEntryError
+from hub.flows.quarantined_entry import NoSuchEntryError
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.flows.steward_record import steward_record
 from hub.records.quarantine import entry_id

@@ -75,7 +75,7 @@ class StewardAct:
     def facts(self) -> dict[str, str]:
         """The act as the audit log writes it."""
         known = {"client": self.client, "token": self.token, "reason": self.reason, "role": Role.STEWARD.value}
-        return {name: value for name, value in known.items() if value is not None}
+        return {name: value for name, value in known.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

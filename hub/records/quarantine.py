@@ -1,22 +1,32 @@
 """What is held back, listed without personal content; and the sources that there are."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.core.names import QuarantineReason
+from hub.records.row_county import ENTRY_COUNTIES
 
-_LIST = """
-SELECT * FROM ingest.quarantine
+_LIST = f"""
+SELECT * FROM ingest.quarantine q
 WHERE ($1::text IS NULL OR source = $1) AND ($2::smallint IS NULL OR reason = $2) AND ($3::text IS NULL OR status = $3)
   AND number > $4
+  AND ($6::text[] IS NULL OR number = ANY($7::bigint[])
+       OR (SELECT {ENTRY_COUNTIES} && $6 FROM ingest.held_row w WHERE w.row_id = q.row_id))
 ORDER BY number LIMIT $5
 """
 
 _SOURCES_SHOWN = 20
 """How many names of sources an error lists."""
+
+
+class OwnEntries(NamedTuple):
+    """The entries of some counties: those whose row concerns one of them, and those of these numbers."""
+
+    counties: list[str]
+    numbers: list[int]
 
 
 class NoSuchSourceError(InputError):
@@ -52,12 +62,14 @@ async def list_quarantine(
     status: str | None,
     after: int = 0,
     first: int | None = None,
+    own: OwnEntries | None = None,
 ) -> list[dict[str, Any]]:
     """Entries without personal content, oldest first; ``None`` means any.
 
-    ``after``: only entries with a greater number, at most ``first`` of them.
+    ``after``: only entries with a greater number, at most ``first`` of them. ``own``: only these.
     """
-    return [_listed(record) for record in await connection.fetch(_LIST, source, reason, status, after, first)]
+    records = await connection.fetch(_LIST, source, reason, status, after, first, *(own or (None, None)))
+    return [_listed(record) for record in records]
 
 
 async def require_source(connection: asyncpg.Connection, source: str) -> str:

@@ -88,7 +88,9 @@ class QuarantinedRow:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a steward did with an entry. ``values``: of each corrected field what was sent and what was put in place."""
+    """What a steward did with an entry. ``values``: of each corrected field what was sent and what was put in place;
+    ``event``: the audit entry.
+    """
 
     act: str
     steward: str
@@ -97,6 +99,7 @@ class Act:
     contract: str
     fingerprint: bytes
     row_id: UUID | None
+    event: UUID
     values: Mapping[str, Sequence[Any]]
 
     def as_json(self) -> dict[str, Any]:
@@ -153,6 +156,7 @@ async def acts_of(connection: asyncpg.Connection, keys: KeyService, number: int)
             contract=record["contract"],
             fingerprint=record["fingerprint"],
             row_id=record["row_id"],
+            event=record["ev"],
             values={}
             if record["sealed_values"] is None
             else orjson.loads(keys.open("quarantine", record["sealed_values"], record["act_id"].bytes)),

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from hub.core.names import QuarantineReason
+from hub.records.quarantine import OwnEntries
+from hub.records.row_county import ENTRY_COUNTIES
 
-_SUMMARY = """
+_SUMMARY = f"""
 WITH acted AS (
     SELECT DISTINCT ON (number) number, act FROM ingest.quarantine_act ORDER BY number, acted_at DESC
 )
@@ -29,7 +31,9 @@ SELECT q.source, q.reason,
     count(*) FILTER (WHERE q.status = 'CLEARED' AND a.act = 'DISCARDED') AS discarded,
     count(*) FILTER (WHERE q.status = 'CLEARED' AND a.act IS NULL) AS overtaken
 FROM ingest.quarantine q LEFT JOIN acted a USING (number)
-WHERE $1::text IS NULL OR q.source = $1
+WHERE ($1::text IS NULL OR q.source = $1)
+  AND ($5::text[] IS NULL OR q.number = ANY($6::bigint[])
+       OR (SELECT {ENTRY_COUNTIES} && $5 FROM ingest.held_row w WHERE w.row_id = q.row_id))
 GROUP BY q.source, q.reason ORDER BY q.source, q.reason
 """
 
@@ -67,12 +71,18 @@ class QuarantineGroup:
 
 
 async def summarise_quarantine(
-    connection: asyncpg.Connection, now: datetime, *, days: int, source: str | None = None
+    connection: asyncpg.Connection,
+    now: datetime,
+    *,
+    days: int,
+    source: str | None = None,
+    own: OwnEntries | None = None,
 ) -> list[QuarantineGroup]:
-    """One group per source and reason that ever had an entry; one statement over all entries."""
+    """One group per source and reason that ever had an entry (``own``: one of these); one statement over all."""
     since = now - timedelta(days=days)
+    arguments = (source, now, since, since - timedelta(days=days), *(own or (None, None)))
     groups = []
-    for record in await connection.fetch(_SUMMARY, source, now, since, since - timedelta(days=days)):
+    for record in await connection.fetch(_SUMMARY, *arguments):
         values = dict(record)
         ages = {name: values.pop(name) for name in ("day", "week", "month", "older")}
         groups.append(QuarantineGroup(**values | {"reason": QuarantineReason(values["reason"])}, ages=ages))

@@ -21,3 +21,16 @@ REVIEW_COUNTIES = f"""coalesce(
 
 ``w`` has ``row_id``, ``source``, ``source_key``, ``person_id`` and ``household_no``.
 """
+
+ENTRY_COUNTIES = f"""coalesce(
+    (SELECT ARRAY[d.county::text] FROM record.directory d
+     WHERE d.blind_index = w.subject_index AND d.county <> '000000'),
+    (SELECT ARRAY[h.county::text] FROM record.observation o JOIN record.household_directory h USING (household_no)
+     WHERE o.row_id = w.row_id AND h.county <> '000000' LIMIT 1),
+    (SELECT ARRAY[h.county::text] FROM record.household_directory h
+     WHERE w.source_key LIKE 'household|%' AND h.household_no = substr(w.source_key, 11) AND h.county <> '000000'),
+    {CLINIC_COUNTY})"""
+"""Of a row in quarantine: that of its subject, else of the household that it is about, else of the clinic.
+
+``w`` is ``ingest.held_row``. What stands in the sealed row alone: hub/records/quarantine_county.py.
+"""

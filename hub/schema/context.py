@@ -72,6 +72,10 @@ class OperationContext:
             counties=counties,
         )
 
+    async def own_act(self, reason: str = "") -> StewardAct:
+        """The request as an act of a steward for the people and rows of his counties."""
+        return self.steward_act(reason, await self.ports.stewards.counties_of(self.bearer.asker()))
+
 
 Info = strawberry.Info[OperationContext, None]
 """The resolver's second argument."""

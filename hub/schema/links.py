@@ -11,7 +11,6 @@ from hub.core.errors import InputError, RefusedError
 from hub.core.names import LinkState
 from hub.flows.pull import PullRunningError
 from hub.flows.review_links import LinkChoice, decide_link, read_reviews, show_review
-from hub.flows.steward_desk import StewardAct
 from hub.records.link_review import (
     OPEN_STATES,
     QueuedReview,
@@ -69,7 +68,7 @@ async def resolve_link_reviews(
         problems.append((("filter", "states"), "SOURCE_KEY_MISSING"))
     if problems:
         return invalid(context.language, *problems)
-    asker, act = context.bearer.asker(), await _act(context)
+    asker, act = context.bearer.asker(), await context.own_act()
     try:
         found, context.receipt = await read_reviews(context.ports.stewards, asker, act, wanted, first, place)
     except InputError as error:
@@ -93,7 +92,7 @@ async def resolve_link_review(
     desk = context.ports.stewards
     try:
         await desk.check_role(context.bearer.asker())
-        row, context.receipt = await show_review(desk, await _act(context, reason), row_id)
+        row, context.receipt = await show_review(desk, await context.own_act(reason), row_id)
     except InputError as error:
         return invalid(context.language, (("reason",), error.code))
     except RefusedError as refusal:
@@ -119,7 +118,7 @@ async def resolve_decide_link(
     choice = LinkChoice(row_id, given.verdict, given.decisions_seen, given.member_no)
 
     async def change() -> Facts:
-        made, context.receipt = await decide_link(desk, await _act(context, given.reason), choice)
+        made, context.receipt = await decide_link(desk, await context.own_act(given.reason), choice)
         return {
             "id": str(made.row_id), "number": made.number, "verdict": made.verdict.value, "state": made.state.value,
             "member_no": made.member_no, "decided_at": iso(made.decided_at),
@@ -153,10 +152,6 @@ def _unknown(context: OperationContext, refusal: RefusedError) -> NotFound | Not
     if refusal.code == "REVIEW_UNKNOWN":
         return NotFound(code=refusal.code, message=text(refusal.code, context.language))
     return not_allowed(context, refusal)
-
-
-async def _act(context: OperationContext, reason: str = "") -> StewardAct:
-    return context.steward_act(reason, await context.ports.stewards.counties_of(context.bearer.asker()))
 
 
 def _filter(given: LinkReviewFilter | None) -> ReviewFilter:

@@ -96,6 +96,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "此条已由来源、拉取或他人处理。",
         "The agency, a pull or another steward has dealt with this entry.",
     ),
+    "REPAIR_OUT_OF_AREA": (
+        "更正后此行属于其他县市的人，未作任何更改。",
+        "The corrected row is about somebody of a county not yours; nothing was changed.",
+    ),
     "QUARANTINE_STILL_BREAKS": ("该行仍不合规，未作任何更改。", "The row still breaks rules; nothing was changed."),
     "QUARANTINE_NOT_KEPT": ("该行依法仅计数，未保留内容。", "Nothing of such a row may be kept but the count."),
     "CORRECTION_MALFORMED": (

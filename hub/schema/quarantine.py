@@ -11,9 +11,8 @@ from hub.core.names import QuarantineReason
 from hub.flows.discard_quarantined import discard_row
 from hub.flows.list_quarantined import list_rows, summarise
 from hub.flows.pull import PullRunningError
+from hub.flows.quarantined_entry import EntryClosedError, NoSuchEntryError
 from hub.flows.readmit_quarantined import (
-    EntryClosedError,
-    NoSuchEntryError,
     NotKeptError,
     Readmitted,
     StillBreaksError,
@@ -67,7 +66,7 @@ async def resolve_quarantine_summary(
         return invalid(context.language, (("days",), "DAYS"))
     try:
         groups, context.receipt = await summarise(
-            context.ports.stewards, context.bearer.asker(), context.steward_act(), days=days, source=source
+            context.ports.stewards, context.bearer.asker(), await context.own_act(), days=days, source=source
         )
     except NoSuchSourceError as error:
         return invalid(context.language, (("source",), error.code))
@@ -110,7 +109,7 @@ async def resolve_quarantine_rows(
         return invalid(context.language, *problems)
     try:
         found, context.receipt = await list_rows(
-            context.ports.stewards, context.bearer.asker(), context.steward_act(), source=given.source,
+            context.ports.stewards, context.bearer.asker(), await context.own_act(), source=given.source,
             reason=given.reason, status=_STATUS[given.is_open], after=place or 0, first=first,
         )  # fmt: skip
     except NoSuchSourceError as error:
@@ -135,7 +134,7 @@ async def resolve_repair_quarantined_row(
 
     async def act(number: int) -> Facts:
         made, context.receipt = await repair_row(
-            context.ports.stewards, context.steward_act(input.reason), number, corrections
+            context.ports.stewards, await context.own_act(input.reason), number, corrections
         )
         return _readmitted(made)
 
@@ -150,7 +149,7 @@ async def resolve_release_quarantined_row(
     context = info.context
 
     async def act(number: int) -> Facts:
-        made, context.receipt = await release_row(context.ports.stewards, context.steward_act(input.reason), number)
+        made, context.receipt = await release_row(context.ports.stewards, await context.own_act(input.reason), number)
         return _readmitted(made)
 
     return await _done(context, input, act, QuarantinedRowReadmitted)
@@ -164,7 +163,7 @@ async def resolve_discard_quarantined_row(
     context = info.context
 
     async def act(number: int) -> Facts:
-        made, context.receipt = await discard_row(context.ports.stewards, context.steward_act(input.reason), number)
+        made, context.receipt = await discard_row(context.ports.stewards, await context.own_act(input.reason), number)
         return {"id": made.entry}
 
     answer = await _done(context, input, act, QuarantinedRowDiscarded)

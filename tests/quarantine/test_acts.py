@@ -1,6 +1,7 @@
 """Repair, release, discard, recheck: a row is never lost, the counts add up, and what the source says later wins."""
 
 import asyncio
+import base64
 from collections.abc import Awaitable
 from typing import Any
 
@@ -15,8 +16,8 @@ from hub.core.rows import CheckedRow, FileRead
 from hub.flows.discard_quarantined import discard_row
 from hub.flows.export_quarantine import ExportFormat, export
 from hub.flows.pull import PULL_LOCK, PullRunningError
+from hub.flows.quarantined_entry import EntryClosedError
 from hub.flows.readmit_quarantined import (
-    EntryClosedError,
     NotKeptError,
     StillBreaksError,
     release_row,
@@ -29,9 +30,11 @@ from hub.records.quarantine_summary import summarise_quarantine
 from hub.store.database import Database, DbRole
 from tests.done.agencies import MINOR_BORN, citizen
 from tests.done.cases_bank_clinic import consent, line
+from tests.done.opened import audit_details
 from tests.quarantine.deliveries import ACT, BANK_FILE, CIVIL, LIST_FILE, Hub, bank, clinic, social, tax
 from tests.records.world import household, member, number
 
+COLLEAGUE = StewardAct("steward-2", "case 18", "test", {})
 PERSON = "533103198503124417"
 
 
@@ -146,21 +149,45 @@ async def test_a_repair_of_what_is_no_field_of_the_row_is_refused(hub: Hub, corr
 
 async def test_acts_are_done_once(hub: Hub, database: Database) -> None:
     await hub.pull("tax", tax(xyjb="E"), tax("DJ", 2, nsrzt_dm="99"))
-    await repair_row(hub.desk, ACT, 1, {"xyjb": "C"})
+    _, first = await repair_row(hub.desk, ACT, 1, {"xyjb": "C"})
     await discard_row(hub.desk, ACT, 2)
     before = await state(hub)
     repeated, receipt = await repair_row(hub.desk, ACT, 1, {"xyjb": "C"})
-    assert (repeated.repeated, repeated.outcome, receipt) == (True, "CURRENT", None)
+    assert (repeated.repeated, repeated.outcome, receipt.as_json()) == (True, "CURRENT", first.as_json())
     assert (await discard_row(hub.desk, ACT, 2))[0].repeated
+    # What somebody else put in place is not to be guessed: right and wrong are refused alike, and recorded.
+    await refused(EntryClosedError, repair_row(hub.desk, COLLEAGUE, 1, {"xyjb": "C"}))
+    await refused(EntryClosedError, discard_row(hub.desk, COLLEAGUE, 2))
     await refused(EntryClosedError, repair_row(hub.desk, ACT, 1, {"xyjb": "D"}))
     await refused(EntryClosedError, release_row(hub.desk, ACT, 1))
     await refused(EntryClosedError, discard_row(hub.desk, ACT, 1))
     await refused(EntryClosedError, repair_row(hub.desk, ACT, 2, {"nsrzt_dm": "03"}))
     assert await state(hub) == before
-    assert [event for event, _ in await log_of(database)] == [
-        "quarantine:steward:repaired",
-        "quarantine:steward:discarded",
-    ]
+    done, tried = (await log_of(database))[:2], (await log_of(database))[2:]
+    assert done == [("quarantine:steward:repaired", "allow"), ("quarantine:steward:discarded", "allow")]
+    assert [(event.rpartition(":")[2], decision) for event, decision in tried] == [
+        ("repaired", "deny"), ("discarded", "deny"), ("repaired", "deny"), ("released", "deny"), ("discarded", "deny"),
+        ("repaired", "deny"),
+    ]  # fmt: skip
+
+
+async def test_what_was_said_about_a_row_is_not_in_the_log_that_outlives_it(hub: Hub, database: Database) -> None:
+    ended = {"jqrq": "2023-01-01", "qsye": "0.00", "ggrq": "2019-03-01", "qsfsrq": "2019-01-05"}
+    await hub.pull("tax", tax("QS", jyzsfzjhm="533103198503124418", **ended))
+    corrections = {"jyzsfzjhm": PERSON, "jqrq": "2022-12-30"}
+    reason = "欠税CANARY已于2022年底结清"
+    said = StewardAct("steward-1", reason, f'repair(reason: "{reason}")', {"corrections": corrections})
+    await repair_row(hub.desk, said, 1, corrections)
+    await refused(EntryClosedError, discard_row(hub.desk, said, 1))
+    shown, _ = await show_row(hub.desk, ACT, 1)
+    assert "CANARY" in shown["acts"][0]["why"], "it stands beside the row"
+    owner = await database.connect(DbRole.OWNER)
+    told = await audit_details(owner, hub.keys)
+    await owner.close()
+    sealed = [base64.b64decode(text.split(": ", 1)[1].strip('"')) for text in told if text.startswith("request")]
+    written = "".join(told) + b"".join(sealed).decode()
+    assert all(text in written for text in ("q-000001", "jqrq", "reasonHash"))
+    assert not any(text in written for text in ("CANARY", "结清", "2022-12-30", PERSON))
 
 
 async def test_two_stewards_cannot_both_decide(hub: Hub) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from hub.access.publish import publish
 from hub.app import open_hub
+from hub.core.areas import COUNTIES
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.api.world import Api, settings_in
 from tests.done.agencies import MINOR_BORN, citizen
-from tests.quarantine.deliveries import Hub, tax
+from tests.quarantine.deliveries import CIVIL, LIST_FILE, Hub, clinic, tax
 from tests.quarantine.test_acts import PERSON, state
+from tests.records.world import household, member, number
 
 SUMMARY = """query($source: String) { quarantineSummary(days: 7, source: $source) { __typename
   ... on QuarantineSummary { groups { source reason open kept came trend discarded ages { day older } } }
@@ -32,7 +34,8 @@ REPAIR = f"""mutation($input: RepairQuarantinedRowInput!) {{
 RELEASE = f"""mutation($input: ReleaseQuarantinedRowInput!) {{
   releaseQuarantinedRow(input: $input) {{ {_ANSWERS} {_READMITTED} }} }}"""
 DISCARD = """mutation($input: DiscardQuarantinedRowInput!) { discardQuarantinedRow(input: $input) { __typename
-  ... on QuarantinedRowDiscarded { id } ... on NotAllowed { code } ... on Conflict { code } } }"""
+  ... on QuarantinedRowDiscarded { id } ... on NotAllowed { code } ... on Conflict { code }
+  ... on NotFound { code } } }"""
 
 
 class Served:
@@ -59,11 +62,16 @@ async def served(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
     owner, ingest = await database.connect(DbRole.OWNER), await database.connect(DbRole.INGEST)
     await owner.execute(
         """INSERT INTO auth.account (account_id, role)
-           SELECT lower(role), role FROM unnest(ARRAY['STEWARD', 'REGULATOR', 'COLLECTOR', 'OPERATOR']) AS r (role)"""
+           SELECT lower(role), role FROM unnest(ARRAY['REGULATOR', 'COLLECTOR', 'OPERATOR']) AS r (role)"""
+    )
+    await owner.executemany(
+        "INSERT INTO auth.account (account_id, role, county_codes) VALUES ($1, 'STEWARD', $2)",
+        [("steward", ["533103"]), ("far", ["533122"]), ("nowhere", []), ("whole", list(COUNTIES))],
     )
     await publish(owner, keys)
     async with open_hub(settings, database) as hub:
         served = Served(Api(hub, owner, keys), Hub(database, ingest, keys, hub.ports.stewards.receipts))
+        await served.hub.pull("civil", household("H1"), member("C1", "H1", "刀岩保", PERSON))
         yield served
         await served.api.http.aclose()
     await owner.close()
@@ -100,7 +108,7 @@ async def test_a_steward_works_through_the_queue(served: Served) -> None:
     assert (await served.act(DISCARD, "q-000003"))["id"] == "q-000003"
     assert await hub.open() == {1: "UNKNOWN_CODE"}
     closed = await served.ask("steward", ROWS, first=5, filter={"isOpen": False})
-    assert [edge["node"]["id"] for edge in closed["edges"]] == ["q-000002", "q-000003"]
+    assert [edge["node"]["id"] for edge in closed["edges"]] == ["q-000002"], "of a discarded row not even the county"
     await hub.add_up()
 
 
@@ -119,6 +127,42 @@ async def test_nothing_of_a_row_is_told_over_the_api(served: Served) -> None:
     reply = await served.api.ask(served.api.account_token("steward"), document)
     assert "variable" in reply.json()["errors"][0]["message"]
     assert PERSON not in reply.text
+
+
+async def test_entries_are_those_of_the_county_of_person_village_household_or_clinic(served: Served) -> None:
+    hub, farmer = served.hub, number("19800101", 777)
+    away = {"hubh": "H9", "xzqhdm": "533122101201"}
+    await hub.pull("civil", CIVIL["household"](**away), member("C9", "H9", "李强", farmer))
+    await hub.pull("civil", CIVIL["household"](**away | {"hubh": "H8", "hzt": "?"}), CIVIL["relief"](jzlx="77"))
+    await hub.pull("civil", CIVIL["relief"](hubh="H9", jzbh="J9", jzlx="77"))
+    await hub.pull("clinic", clinic(证件号码="53310319"), file=LIST_FILE)
+    await hub.pull("tax", tax(xyjb="E"), tax("XY", 2, jyzsfzjhm="533103198503124418"))
+    found = {
+        who: [edge["node"]["id"] for edge in (await served.ask(who, ROWS, first=20))["edges"]]
+        for who in ("whole", "steward", "far", "nowhere")
+    }
+    assert found == {
+        "whole": [f"q-00000{number}" for number in range(1, 7)],
+        "steward": ["q-000002", "q-000004", "q-000005"],
+        "far": ["q-000001", "q-000003"],
+        "nowhere": [],
+    }
+    groups = (await served.ask("far", SUMMARY))["groups"]
+    assert [(group["source"], group["reason"], group["open"]) for group in groups] == [("civil", "UNKNOWN_CODE", 2)]
+    before = await state(hub)
+    letter = [{"field": "xyjb", "text": "B"}]
+    for who, entry in (("far", "q-000005"), ("nowhere", "q-000001"), ("steward", "q-000006"), ("far", "q-000099")):
+        answers = [
+            await served.act(REPAIR, entry, who, corrections=letter),
+            await served.act(RELEASE, entry, who),
+            await served.act(DISCARD, entry, who),
+        ]
+        assert [answer.get("code") for answer in answers] == ["QUARANTINE_UNKNOWN"] * 3
+    moved = [*letter, {"field": "jyzsfzjhm", "text": farmer}]
+    refused = await served.act(REPAIR, "q-000005", corrections=moved)
+    assert (refused["__typename"], refused["code"]) == ("NotAllowed", "REPAIR_OUT_OF_AREA")
+    assert await state(hub) == before
+    assert (await served.act(REPAIR, "q-000005", corrections=letter))["outcome"] == "CURRENT"
 
 
 @pytest.mark.parametrize("who", ["regulator", "collector", "operator"])
@@ -159,5 +203,6 @@ async def test_what_is_asked_wrongly_is_told_so(served: Served) -> None:
         assert answer["__typename"] == "InvalidInput", answer
         assert answer["fields"][0]["code"] == code
     assert (await served.act(RELEASE, "q-000099"))["code"] == "QUARANTINE_UNKNOWN"
-    assert (await served.act(RELEASE, "q-000002"))["code"] == "QUARANTINE_NOT_KEPT"
+    assert (await served.act(RELEASE, "q-000002"))["code"] == "QUARANTINE_UNKNOWN", "a stranger's, of no county"
+    assert (await served.act(RELEASE, "q-000002", "whole"))["code"] == "QUARANTINE_NOT_KEPT"
     assert await state(served.hub) == before
