@@ -150,6 +150,7 @@ async def check_database(settings: Settings) -> list[Finding]:
             await check_roles(connection),
             await check_clock(connection),
             await _check_revision(database),
+            await check_folds(connection),
         ]
     finally:
         await connection.close()
@@ -208,6 +209,23 @@ async def check_clock(connection: asyncpg.Connection) -> Finding:
             "Let both follow the same time service (NTP): tokens, consents and freshness depend on it.",
         )
     return Finding("clock", True, "this machine and the database agree on the time.")
+
+
+async def check_folds(connection: asyncpg.Connection) -> Finding:
+    """Whether every household could be folded."""
+    records = await connection.fetch(
+        "SELECT error, count(*) AS number FROM record.unfolded_household GROUP BY error ORDER BY number DESC, error"
+    )
+    if not records:
+        return Finding("records", True, "every household could be folded.")
+    kinds = ", ".join(record["error"] for record in records[:3])
+    number = sum(record["number"] for record in records)
+    return Finding(
+        "records",
+        False,
+        f"{number} {'household' if number == 1 else 'households'} cannot be folded ({kinds}); answers say UNAVAILABLE.",
+        "Report this sentence; every run tries them again, so nothing else is to be done after the mending.",
+    )
 
 
 async def _check_revision(database: Database) -> Finding:

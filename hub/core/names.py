@@ -112,11 +112,16 @@ class WithheldReason(StrEnum):
 
 
 class AbsenceReason(StrEnum):
-    """Why a *granted* field has no value."""
+    """Why a *granted* field has no value.
+
+    ``NOT_REPORTED``: no source said anything. ``STALE``, ``SOURCE_DOWN``: none could lately. ``UNAVAILABLE``: the hub
+    cannot say anything of the household at the moment, so there may be a value or none.
+    """
 
     NOT_REPORTED = "NOT_REPORTED"
     STALE = "STALE"
     SOURCE_DOWN = "SOURCE_DOWN"
+    UNAVAILABLE = "UNAVAILABLE"
 
 
 class QuarantineReason(IntEnum):

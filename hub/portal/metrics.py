@@ -41,6 +41,7 @@ SELECT p.source, p.phase, sum(p.times)::bigint AS times, sum(p.failed)::bigint A
 FROM ingest.run_phase p JOIN ingest.run r USING (run_id) WHERE r.started_at > now() - interval '1 day' GROUP BY 1, 2
 """
 _HELD_BACK = "SELECT source, reason, count(*) AS number FROM ingest.quarantine WHERE status = 'OPEN' GROUP BY 1, 2"
+_UNFOLDED = "SELECT count(since) FROM record.unfolded_household"
 _WORKER = "SELECT seen_at FROM ingest.worker"
 
 Problems = Callable[[], Awaitable[tuple[str, ...]]]
@@ -91,6 +92,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         async with asyncio.timeout(_WAIT_SECONDS), auditor.acquire() as connection:
             queries = (_SOURCES, _ROWS, _PHASES, _HELD_BACK, _WORKER)
             sources, rows, phases, held_back, worker = [await connection.fetch(query) for query in queries]
+            unfolded = await connection.fetchval(_UNFOLDED)
     except _DATABASE_ERRORS:
         up.add_metric([], 0.0)
         return [up]
@@ -102,6 +104,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         *_of_phases(phases),
         _of_held_back(held_back),
         _of_worker(worker),
+        GaugeMetricFamily("hub_households_unfolded", "Households that could not be folded.", value=float(unfolded)),
     ]
 
 

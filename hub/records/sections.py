@@ -17,6 +17,7 @@ from hub.records.coverage import note_coverage
 from hub.records.fold import FOLD_VERSION, Seen, fold
 from hub.records.household import LATEST, load_seen
 from hub.records.statistics import BULK, take_statistics
+from hub.records.unfolded import is_of_a_household, put_aside, take_up, to_try_again
 from hub.store.keys import KeyService
 from hub.store.transaction import committing
 
@@ -81,6 +82,9 @@ async def refresh_sections(
     version of the fold, and ``households``. Each batch is one transaction that also takes the households off the list,
     so a crash loses nothing. A section whose text is the same is not written. ``now`` is noted as an instant at which
     the record was settled: readings as of an instant stand at the last such one (hub/records/as_of.py).
+
+    A household that cannot be folded is put aside (hub/records/unfolded.py) and tried again by the next call, after all
+    others.
     """
     day = day_of(now)
     await _note_settled(connection, now)
@@ -95,6 +99,17 @@ async def refresh_sections(
     )
     if await connection.fetchval("SELECT count(*) FROM record.stale_household") >= BULK:
         await take_statistics(connection, "observation", "directory", "person", "membership", "household")
+    folded = await _fold_stale(connection, keys, now, then, beside)
+    return folded + await _fold_put_aside(connection, keys, now, then)
+
+
+async def _fold_stale(
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    now: datetime,
+    then: AfterFold | None,
+    beside: Sequence[asyncpg.Connection],
+) -> int:
     first = await _fold_batch(connection, keys, now, then)
     if first < HOUSEHOLDS_AT_ONCE:
         return first
@@ -127,8 +142,22 @@ async def _fold_batch(connection: asyncpg.Connection, keys: KeyService, now: dat
         )
         if records:
             with passing(Phase.FOLD):
-                await _refresh(connection, keys, now, [record["household_id"] for record in records], then)
+                await _refresh_or_put_aside(connection, keys, now, [record["household_id"] for record in records], then)
     return len(records)
+
+
+async def _fold_put_aside(
+    connection: asyncpg.Connection, keys: KeyService, now: datetime, then: AfterFold | None
+) -> int:
+    """Fold households that could not be folded earlier, in one transaction; returns how many were tried."""
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM record.unfolded_household WHERE tried_at < $1)", now):
+        return 0
+    async with committing(connection, Phase.FOLD_COMMIT):
+        households = await to_try_again(connection, now)
+        if households:
+            with passing(Phase.FOLD):
+                await _refresh_or_put_aside(connection, keys, now, households, then)
+    return len(households)
 
 
 async def refresh_at_once(
@@ -144,7 +173,7 @@ async def refresh_at_once(
     """
     await _note_settled(connection, now)
     await connection.execute("DELETE FROM record.stale_household WHERE household_id = ANY($1)", list(households))
-    await _refresh(connection, keys, now, list(households), then)
+    await _refresh_or_put_aside(connection, keys, now, list(households), then)
 
 
 async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
@@ -152,9 +181,11 @@ async def due_households(connection: asyncpg.Connection, now: datetime) -> int:
     number: int = await connection.fetchval(
         """SELECT count(*) FROM (
                SELECT household_id FROM record.household_fold WHERE changes_on <= $1 OR fold_version <> $2
-               UNION SELECT household_id FROM record.stale_household) AS due""",
+               UNION SELECT household_id FROM record.stale_household
+               UNION SELECT household_id FROM record.unfolded_household WHERE tried_at < $3) AS due""",
         day_of(now),
         FOLD_VERSION,
+        now,
     )
     return number
 
@@ -172,6 +203,29 @@ async def is_settled(connection: asyncpg.Connection) -> bool:
     return settled
 
 
+async def _refresh_or_put_aside(
+    connection: asyncpg.Connection,
+    keys: KeyService,
+    now: datetime,
+    household_ids: Sequence[UUID],
+    then: AfterFold | None,
+) -> None:
+    """Fold the households; those that cannot be folded are found by halving, and put aside."""
+    try:
+        async with connection.transaction():
+            await _refresh(connection, keys, now, household_ids, then)
+    except Exception as error:
+        if not is_of_a_household(error):
+            raise
+        if len(household_ids) > 1:
+            middle = len(household_ids) // 2
+            for half in (household_ids[:middle], household_ids[middle:]):
+                await _refresh_or_put_aside(connection, keys, now, half, then)
+            return
+        await put_aside(connection, household_ids[0], error, now)
+        await note_coverage(connection, household_ids, day_of(now))
+
+
 async def _refresh(
     connection: asyncpg.Connection,
     keys: KeyService,
@@ -180,6 +234,7 @@ async def _refresh(
     then: AfterFold | None,
 ) -> None:
     day = day_of(now)
+    await take_up(connection, household_ids)
     counties = {
         record["household_id"]: record["county"]
         for record in await connection.fetch(

@@ -5,7 +5,20 @@ from typing import Any
 
 from hub.audit.proof import Receipt
 
-from .world import BANK_A, BANK_B, HEAD, NOBODY, STRANGER_NUMBER, TEXT_FIELDS, WIFE, Api, Person, borrower, canary
+from .world import (
+    BANK_A,
+    BANK_B,
+    HEAD,
+    HOUSEHOLD,
+    NOBODY,
+    STRANGER_NUMBER,
+    TEXT_FIELDS,
+    WIFE,
+    Api,
+    Person,
+    borrower,
+    canary,
+)
 
 EVERYTHING = """
 query Everything($input: BorrowerProfileInput!) {
@@ -235,6 +248,21 @@ async def test_a_resident_reads_his_own_record_and_no_one_elses(api: Api) -> Non
         assert canary(HEAD.person_id, key, field) not in reply.text
         assert canary(HEAD.person_id, key, field, BANK_A) not in reply.text
     assert json.loads(reply.text)["extensions"]["receipt"]["index"] >= 0
+
+
+async def test_nobody_takes_a_household_that_could_not_be_folded_for_one_of_which_nothing_is_known(api: Api) -> None:
+    await api.basis(HEAD)
+    await api.owner.execute(
+        """WITH gone AS (DELETE FROM record.section WHERE household_id = $1 RETURNING county)
+           INSERT INTO record.unfolded_household
+           SELECT DISTINCT county, $1::uuid, 'OverflowError at x.py:1', now(), now() FROM gone""",
+        HOUSEHOLD,
+    )
+    profile = profile_of(await api.ask(await api.system_token(), EVERYTHING, borrower(HEAD)))
+    assert profile["borrowerId"]
+    assert profile["completeness"] == "PARTIAL"
+    assert {notice["reason"] for notice in profile["absent"]} == {"UNAVAILABLE"}
+    assert "tax.hasArrears" in {notice["field"] for notice in profile["absent"]}
 
 
 async def test_who_has_no_record_gets_none(api: Api) -> None:

@@ -53,8 +53,12 @@ async def test_metrics_say_how_the_sources_stand_and_are_not_on_the_apis_address
         at,
     )
     await api.owner.execute("INSERT INTO ingest.circuit VALUES ('tax9', 'OPEN', 4, $1, $1, 'SOURCE_BUSY')", at)
+    await api.owner.execute(
+        "INSERT INTO record.unfolded_household VALUES ('533103', gen_random_uuid(), 'KeyError at x.py:1', $1, $1)", at
+    )
     lines = await _metrics(build_metrics(api.hub))
     assert "hub_ready 1.0" in lines
+    assert "hub_households_unfolded 1.0" in lines
     assert "hub_database_up 1.0" in lines
     assert 'hub_source_circuit{source="tax9",state="OPEN"} 1.0' in lines
     assert 'hub_source_circuit{source="tax9",state="CLOSED"} 0.0' in lines

@@ -22,7 +22,9 @@ SENSITIVITY = _enum(Sensitivity, "How a value must be guarded; classes of the da
 FORM = _enum(Form, "How much of a value is shown.")
 PURPOSE = _enum(Purpose, "What data are wanted for; it decides, with the basis, which fields are shown.")
 WITHHELD_REASON = _enum(WithheldReason, "Why a value is kept back; the same whether or not there is a value.")
-ABSENCE_REASON = _enum(AbsenceReason, "Why a granted field has no value.")
+ABSENCE_REASON = _enum(
+    AbsenceReason, "Why a granted field has no value. UNAVAILABLE: there may be one, the hub cannot say at the moment."
+)
 ADVERSE_REGIME = _enum(
     AdverseRegime,
     "不良信息适用的制度。 CREDIT_REPORTING: 征信业管理条例, five years after the end. PUBLIC_CREDIT: 信用修复管理办法, "
