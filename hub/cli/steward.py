@@ -15,6 +15,7 @@ from hub.auth.tokens import InvalidTokenError, TokenVerifier
 from hub.cli.session import open_database, read_settings
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import Role
+from hub.flows.issue_token import SANDBOX_PREFIX
 from hub.flows.receipts import receipt_desk
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.settings import Settings
@@ -27,8 +28,6 @@ SANDBOX_STEWARD = "sandbox-steward"
 STEWARDS = frozenset({Role.STEWARD})
 AUDITORS = frozenset({Role.AUDITOR, Role.REGULATOR, Role.STEWARD})
 """Who may have a past answer made again."""
-
-_SANDBOX_PREFIX = "sandbox"
 
 
 async def acting_steward(database: Database, keys: KeyService, settings: Settings, token_file: Path | None) -> str:
@@ -93,13 +92,14 @@ def _read_token(path: Path) -> str:
 
 
 async def _is_registered(database: Database, roles: frozenset[Role]) -> bool:
+    """Whether there ever was such an account: suspending the last one does not bring the sandbox steward back."""
     connection = await database.connect(DbRole.INGEST)
     try:
         found: bool = await connection.fetchval(
             """SELECT EXISTS (SELECT FROM auth.account
-               WHERE role = ANY($1) AND status = 'ACTIVE' AND NOT starts_with(account_id, $2))""",
+               WHERE role = ANY($1) AND NOT starts_with(account_id, $2))""",
             [role.value for role in roles],
-            _SANDBOX_PREFIX,
+            SANDBOX_PREFIX,
         )
     finally:
         await connection.close()

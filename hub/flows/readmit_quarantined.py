@@ -32,7 +32,7 @@ from hub.flows.quarantined_entry import (
     record_attempt,
 )
 from hub.flows.settle_pull import settle_rows
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_desk import StewardAct, StewardDesk, require_settled
 from hub.records.judge import JudgedRow
 from hub.records.quarantine import entry_id
 from hub.records.quarantine_acts import (
@@ -48,7 +48,7 @@ from hub.records.quarantine_acts import (
 )
 from hub.records.quarantine_county import counties_of_judged
 from hub.records.quarantine_entries import Act, QuarantinedRow, bank_code_of, subject_of_entry
-from hub.records.sections import is_settled, refresh_at_once
+from hub.records.sections import refresh_at_once
 from hub.records.settle import clear_overtaken
 
 CORRECTIONS_MAX = 40
@@ -145,12 +145,7 @@ async def _readmit(
     event = uuid7()
     try:
         async with desk.deciding() as connection:
-            if not await is_settled(connection):
-                raise RefusedError(
-                    "the last pull was broken off and its rows are not settled; nothing was changed.",
-                    remedy="Run the pull again first.",
-                    code="PULL_UNSETTLED",
-                )
+            await require_settled(connection)
             done, recorded = await _change(connection, desk, act, asked, event)
     except StillBreaksError as refusal:
         remaining = {"remaining": [reason.name for reason in refusal.reasons]}

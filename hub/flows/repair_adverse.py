@@ -17,12 +17,12 @@ from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import AdverseRegime, Category
 from hub.flows.challenge_sources import challenging
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_desk import StewardAct, StewardDesk, require_settled
 from hub.flows.steward_record import steward_record
 from hub.records.adverse import item_id, regime_of
 from hub.records.adverse_notes import NewRepair, write_repair
 from hub.records.link_review import households_of
-from hub.records.sections import is_settled, refresh_at_once
+from hub.records.sections import refresh_at_once
 
 DOCUMENT_MAX = 100
 """Characters of a document's number."""
@@ -67,12 +67,7 @@ async def repair_adverse(desk: StewardDesk, act: StewardAct, repair: Repair) -> 
     repair.check(day_of(desk.clock()))
     event = uuid7()
     async with desk.deciding() as connection:
-        if not await is_settled(connection):
-            raise RefusedError(
-                "the last pull was broken off and its rows are not settled; nothing was recorded.",
-                remedy="Run the pull again first.",
-                code="PULL_UNSETTLED",
-            )
+        await require_settled(connection)
         now = desk.clock()  # in its turn, after whatever was folded before
         record = await _item(connection, repair)
         regime = regime_of(Category(record["category"]))

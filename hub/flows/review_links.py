@@ -21,7 +21,7 @@ from hub.core.ids import uuid7
 from hub.core.names import Category, Form, LinkState, LinkVerdict
 from hub.core.text import is_plain_text
 from hub.flows.challenge_sources import challenging
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.steward_desk import StewardAct, StewardDesk, require_settled
 from hub.flows.steward_record import steward_record
 from hub.records.link_decisions import STATE_AFTER, DecidedRow, LinkDecision, write_decision
 from hub.records.link_review import (
@@ -36,7 +36,7 @@ from hub.records.link_review import (
     open_review,
     people_of_counties,
 )
-from hub.records.sections import is_settled, refresh_at_once
+from hub.records.sections import refresh_at_once
 from hub.records.settle import release_rows
 
 _SHOWN = [[category.value, Form.VALUE.value] for category in (Category.IDENTITY, Category.ROSTER, Category.CONTACT)]
@@ -147,17 +147,13 @@ async def decide_link(desk: StewardDesk, act: StewardAct, choice: LinkChoice) ->
     Raises :class:`RefusedError`: REVIEW_UNKNOWN (no such version is current, or it concerns other counties only),
     REVIEW_DECIDED (somebody was faster), ROW_HELD_BACK (a damaged number has to be repaired, not linked), NOT_LINKED,
     MEMBER_UNKNOWN (no adult member of the steward's counties), PULL_UNSETTLED (a pull broke off).
+    :class:`PullRunningError` while a pull is under way, or a worker has read rows that are not settled yet.
     """
     act.check()
     choice.check()
     event = uuid7()
     async with desk.deciding() as connection:
-        if not await is_settled(connection):
-            raise RefusedError(
-                "the last pull was broken off and its rows are not settled; nothing was decided.",
-                remedy="Run the pull again first.",
-                code="PULL_UNSETTLED",
-            )
+        await require_settled(connection)
         now = desk.clock()  # in its turn: whatever was folded before this decision was folded before this instant
         row = await open_review(connection, desk.keys, choice.row_id)
         if row is None or not act.may_judge(row.counties):

@@ -17,7 +17,8 @@ from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError, StoreError
 from hub.core.names import Role
 from hub.core.text import is_plain_text
-from hub.flows.pull import PULL_LOCK, PullRunningError
+from hub.flows.pull import PULL_LOCK, RUN_LOCK, PullRunningError
+from hub.records.sections import is_settled
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 
@@ -29,6 +30,12 @@ RECEIPT_SECONDS = 30.0
 
 _LOCK_SECONDS = 3.0
 """How long an act waits for the one before it, or for the moment between two pulls."""
+
+
+_IS_READ = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = $1 AND objsubid = 1
+    AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,27 @@ class StewardDesk:
     async def signed(self, event: object) -> Receipt:
         """The receipt of an act; nothing is shown before."""
         return await self.receipts.wait(event, RECEIPT_SECONDS)  # type: ignore[arg-type]
+
+
+async def require_settled(connection: asyncpg.Connection) -> None:
+    """Whether a decision can be made over what is held now.
+
+    Raises :class:`PullRunningError` while a worker is reading and what it read is not settled, :class:`RefusedError`
+    (PULL_UNSETTLED) where nobody reads any more: the last pull was broken off, and the next one settles its rows.
+    """
+    if await is_settled(connection):
+        return
+    is_read: bool = await connection.fetchval(_IS_READ, RUN_LOCK)
+    if is_read:
+        raise PullRunningError(
+            "sources are being read, and their rows are not settled yet; nothing was changed.",
+            remedy="Try again in a moment.",
+        )
+    raise RefusedError(
+        "the last pull was broken off and its rows are not settled; nothing was changed.",
+        remedy="Run the pull again first.",
+        code="PULL_UNSETTLED",
+    )
 
 
 async def _take_turn(connection: asyncpg.Connection) -> None:

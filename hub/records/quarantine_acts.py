@@ -203,6 +203,7 @@ async def _close(connection: asyncpg.Connection, entry: QuarantinedRow) -> None:
         entry.row_id,
     )
     await connection.execute("DELETE FROM record.link_candidate WHERE row_id = $1", entry.row_id)
+    await connection.execute("DELETE FROM record.link_proposal WHERE row_id = $1", entry.row_id)
 
 
 async def _insert_observation(

@@ -89,7 +89,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "A row with a damaged number is repaired, not linked.",
     ),
     "NOT_LINKED": ("此行目前没有关联到任何人。", "The row is linked to nobody."),
-    "PULL_RUNNING": ("正在拉取数据，请在结束后再认定。", "A pull is under way; decide when it has ended."),
+    "PULL_RUNNING": ("正在拉取数据，请稍后再试。", "Sources are being read; try again in a moment."),
     "PULL_UNSETTLED": ("上次拉取中断，请先重新拉取。", "The last pull was broken off; it has to be run again first."),
     "QUARANTINE_UNKNOWN": ("没有此隔离编号。", "There is no such quarantine entry."),
     "QUARANTINE_CLOSED": (

@@ -44,3 +44,17 @@ async def test_who_may_have_an_answer_made_again(
     for account in ("auditor", "regulator", "collector"):
         with pytest.raises(InvalidTokenError):
             await acting_steward(database, keys, settings, token_of(account))
+
+
+async def test_a_suspended_steward_leaves_nobody_without_a_token_the_sandbox_stewards_powers(
+    database: Database, keys: FileKeys, settings: Settings
+) -> None:
+    owner = await database.connect(DbRole.OWNER)
+    await owner.execute(
+        "INSERT INTO auth.account (account_id, role) VALUES ('sandbox-1', 'STEWARD'), ('sandboxer', 'STEWARD')"
+    )
+    await owner.execute("UPDATE auth.account SET status = 'SUSPENDED'")
+    await owner.close()
+    for acting in (acting_steward, acting_auditor):
+        with pytest.raises(RefusedError):
+            await acting(database, keys, settings, None)

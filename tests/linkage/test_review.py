@@ -11,7 +11,7 @@ import pytest
 
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.names import LinkState, LinkVerdict
-from hub.flows.pull import PULL_LOCK, PullRunningError
+from hub.flows.pull import PULL_LOCK, PullRunningError, only_puller
 from hub.flows.receipts import receipt_desk
 from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
 from hub.flows.steward_desk import StewardAct, StewardDesk
@@ -184,6 +184,9 @@ async def test_nothing_is_decided_before_a_broken_pull_is_settled(world: World, 
     world.now += timedelta(minutes=5)
     await world.connection.execute("INSERT INTO ingest.run (run_id, started_at) VALUES ($1, $2)", uuid4(), world.now)
     before = await state(world)
+    async with only_puller(_DATABASE[0]):
+        with pytest.raises(PullRunningError, match="being read"):
+            await decide_link(desk, ACT, LinkChoice(row_id, LinkVerdict.NONE, 0))
     with pytest.raises(RefusedError, match="broken off"):
         await decide_link(desk, ACT, LinkChoice(row_id, LinkVerdict.NONE, 0))
     assert await state(world) == before

@@ -1,17 +1,21 @@
 """Scoring over the real record: what is proposed to a reviewer, what is not, and what is never written down."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from hub.core.names import LinkVerdict, QuarantineReason
 from hub.core.rows import CheckedRow, RowKind
+from hub.flows.discard_quarantined import discard_row
 from hub.flows.receipts import receipt_desk
 from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
 from hub.flows.score_links import score_links
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.records.link_review import ReviewFilter
+from hub.records.linkage.scoring import score
 from hub.store.database import Database
 from hub.store.keys import KeyService
 from tests.linkage.test_relink import NAMESAKE, OTHER, ROSTER, SI
@@ -95,6 +99,34 @@ async def test_what_no_rule_finds_is_proposed_with_its_evidence(
     stored = "".join(r[0] for r in await world.connection.fetch("SELECT t::text FROM record.link_proposal t"))
     assert stored
     assert not any(text in stored for text in ("罕", "思", OTHER[:17], SI[:17], NAMESAKE[:17], "遮放"))
+
+
+async def test_what_is_closed_while_it_is_scored_gets_no_proposals(
+    database: Database, keys: KeyService, tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = OTHER[:17] + next(c for c in "0123456789" if c != OTHER[17])
+    await world.pull(civil=ROSTER, clinic=[damaged("K|4", "汉英", wrong), damaged("K|5", "罕英", wrong)])
+    first, second = [
+        r["number"] for r in await world.connection.fetch("SELECT number FROM ingest.quarantine ORDER BY 1")
+    ]
+    found: list[int] = []
+    async with receipt_desk(database, keys, tmp_path) as receipts:
+        desk = StewardDesk(database, keys, receipts, lambda: world.now)
+        loop = asyncio.get_running_loop()
+
+        def slow(*given: Any, **more: Any) -> Any:
+            asyncio.run_coroutine_threadsafe(discard_row(desk, ACT, first), loop).result(20)
+            scored = score(*given, **more)
+            found.append(len(scored))
+            return scored
+
+        monkeypatch.setattr("hub.records.linkage.store.score", slow)
+        await score_links(database, keys, receipts, desk.clock)
+        assert found == [2]
+        row = "SELECT h.source_key FROM record.link_proposal p JOIN ingest.held_row h USING (row_id)"
+        assert [r["source_key"] for r in await world.connection.fetch(row)] == ["K|5"]
+        await discard_row(desk, ACT, second)
+    assert await world.connection.fetch(row) == []
 
 
 async def test_nothing_to_score_writes_nothing(

@@ -229,7 +229,8 @@ async def _write(
            SELECT p.county, n.row_id, p.person_id, coalesce(p.member_no, ''), n.band, n.score, n.evidence::jsonb, $6, $7
            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::float8[], $5::text[])
                AS n (row_id, person_id, band, score, evidence)
-           JOIN record.person p USING (person_id)""",
+           JOIN record.person p USING (person_id)
+           WHERE n.row_id = ANY($8::uuid[])""",
         [row_id for row_id, _ in proposals],
         [person_id for _, person_id in proposals],
         [proposal.band for proposal in proposals.values()],
@@ -237,7 +238,26 @@ async def _write(
         [orjson.dumps(_evidence(proposal)).decode() for proposal in proposals.values()],
         model_name(),
         now,
+        await _still_waiting(connection, [row_id for row_id, _ in proposals]),
     )
+
+
+async def _still_waiting(connection: asyncpg.Connection, row_ids: Collection[UUID]) -> list[UUID]:
+    """Those of these rows that wait now: while they were scored, some were decided, discarded or purged.
+
+    They are locked until the caller's transaction ends, so that whoever closes one of them finds its proposals.
+    """
+    await connection.execute(
+        "SELECT FROM ingest.held_row WHERE row_id = ANY($1) ORDER BY row_id FOR SHARE", list(row_ids)
+    )
+    records = await connection.fetch(
+        """SELECT n.row_id FROM unnest($1::uuid[]) AS n (row_id)
+           WHERE EXISTS (SELECT FROM record.observation o WHERE o.row_id = n.row_id AND o.recorded_to = 'infinity'
+                         AND NOT o.tombstone AND o.link IN ('PROBABLE', 'REVIEW'))
+              OR EXISTS (SELECT FROM ingest.quarantine q WHERE q.row_id = n.row_id AND q.status = 'OPEN')""",
+        list(set(row_ids)),
+    )
+    return [record["row_id"] for record in records]
 
 
 def _evidence(proposal: Scored) -> list[dict[str, Any]]:
