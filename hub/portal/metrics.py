@@ -41,6 +41,7 @@ SELECT p.source, p.phase, sum(p.times)::bigint AS times, sum(p.failed)::bigint A
 FROM ingest.run_phase p JOIN ingest.run r USING (run_id) WHERE r.started_at > now() - interval '1 day' GROUP BY 1, 2
 """
 _HELD_BACK = "SELECT source, reason, count(*) AS number FROM ingest.quarantine WHERE status = 'OPEN' GROUP BY 1, 2"
+_RUN = "SELECT max(finished_at) FROM ingest.run"
 _UNFOLDED = "SELECT count(since) FROM record.unfolded_household"
 _WORKER = "SELECT seen_at FROM ingest.worker"
 
@@ -92,7 +93,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         async with asyncio.timeout(_WAIT_SECONDS), auditor.acquire() as connection:
             queries = (_SOURCES, _ROWS, _PHASES, _HELD_BACK, _WORKER)
             sources, rows, phases, held_back, worker = [await connection.fetch(query) for query in queries]
-            unfolded = await connection.fetchval(_UNFOLDED)
+            unfolded, finished_at = await connection.fetchval(_UNFOLDED), await connection.fetchval(_RUN)
     except _DATABASE_ERRORS:
         up.add_metric([], 0.0)
         return [up]
@@ -105,6 +106,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         _of_held_back(held_back),
         _of_worker(worker),
         GaugeMetricFamily("hub_households_unfolded", "Households that could not be folded.", value=float(unfolded)),
+        _of_run(finished_at),
     ]
 
 
@@ -121,6 +123,14 @@ def _of_sources(records: list[asyncpg.Record]) -> list[Metric]:
         for state in CircuitState:
             circuit.add_metric([record["source"], state.value], float(state == record["circuit"]))
     return [last, circuit, failures]
+
+
+def _of_run(finished_at: datetime | None) -> Metric:
+    """Sources may be read well while what they said is not folded: only then has a run come to its end."""
+    last = GaugeMetricFamily("hub_run_finished_timestamp_seconds", "When a run last came to its end, folding included.")
+    if finished_at is not None:
+        last.add_metric([], _instant(finished_at))
+    return last
 
 
 def _of_rows(records: list[asyncpg.Record]) -> Metric:

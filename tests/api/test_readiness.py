@@ -56,8 +56,15 @@ async def test_metrics_say_how_the_sources_stand_and_are_not_on_the_apis_address
     await api.owner.execute(
         "INSERT INTO record.unfolded_household VALUES ('533103', gen_random_uuid(), 'KeyError at x.py:1', $1, $1)", at
     )
+    await api.owner.execute(
+        "INSERT INTO ingest.run (run_id, started_at, finished_at) VALUES (gen_random_uuid(), $1, $1),"
+        " (gen_random_uuid(), now(), NULL)",
+        at,
+    )
     lines = await _metrics(build_metrics(api.hub))
     assert "hub_ready 1.0" in lines
+    (ended,) = [line for line in lines if line.startswith("hub_run_finished_timestamp_seconds ")]
+    assert float(ended.split()[-1]) == at.timestamp(), "the run that has not ended does not count"
     assert "hub_households_unfolded 1.0" in lines
     assert "hub_database_up 1.0" in lines
     assert 'hub_source_circuit{source="tax9",state="OPEN"} 1.0' in lines

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from hub.connectors.check import parse_day
+from hub.connectors.check import FIRST_DAY, parse_day
 from hub.connectors.formats.bank_rows import BankFile, bank_row
 from hub.connectors.formats.detached_jws import (
     MAX_SIGNATURE_FILE_BYTES,
@@ -136,7 +136,7 @@ class BankConnector:
         match entry:
             case {"name": str() as name, "seq": int() as seq, "business_date": str() as day, "rows": int() as rows}:
                 business_date = parse_day(day)
-                if business_date is not None and _NAME.fullmatch(name):
+                if business_date is not None and business_date >= FIRST_DAY and _NAME.fullmatch(name):
                     return Listed(name, seq, business_date, rows)
         raise self._rubbish("an entry in the list of files is not as documented")
 
