@@ -351,6 +351,12 @@ _ALL = (
         ("reason",),
     ),
     EventType(
+        "quarantine:hub:purged",
+        Kind.ERASURE,
+        "What was kept of refused rows for longer than an adverse item may be was destroyed. Never names whose it was.",
+        ("law", "rows"),
+    ),
+    EventType(
         "adverse:hub:purged",
         Kind.ERASURE,
         "Adverse items whose time is over were destroyed. Never names whose they were.",

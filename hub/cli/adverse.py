@@ -9,12 +9,14 @@ import typer
 
 from hub.cli.session import read_settings, run
 from hub.cli.steward import acting_steward, steward_desk
-from hub.core.clock import iso
+from hub.core.clock import day_of, iso
 from hub.core.errors import InputError
 from hub.flows.purge_adverse import Purged, between_pulls, list_expired, purge_adverse
+from hub.flows.purge_quarantine import purge_quarantine
 from hub.flows.repair_adverse import Repair, RepairMade, repair_adverse
 from hub.flows.steward_desk import StewardAct
 from hub.records.adverse import regime_of
+from hub.records.quarantine_age import count_aged
 from hub.store.database import DbRole
 
 app = typer.Typer(help="Adverse items: purge and repair.", no_args_is_help=True)
@@ -37,25 +39,31 @@ def purge_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, only count.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Destroy adverse items whose time is over. They are shown nowhere any more, whether or not this has run."""
+    """Destroy adverse items whose time is over. They are shown nowhere any more, whether or not this has run.
 
-    async def work() -> list[Purged]:
+    What was kept of refused rows goes too after the years that an adverse item may be kept.
+    """
+
+    async def work() -> tuple[int, list[Purged]]:
         async with steward_desk() as desk:
             if not dry_run:
                 async with between_pulls(desk.database) as connection:
-                    return await purge_adverse(connection, desk.keys, desk.receipts, desk.clock)
+                    aged = await purge_quarantine(connection, desk.receipts, desk.clock)
+                    return aged, await purge_adverse(connection, desk.keys, desk.receipts, desk.clock)
             connection = await desk.database.connect(DbRole.INGEST)
             try:
-                return await list_expired(connection, desk.clock)
+                return await count_aged(connection, day_of(desk.clock())), await list_expired(connection, desk.clock)
             finally:
                 await connection.close()
 
-    found = run(work())
+    aged, found = run(work())
+    if aged:
+        print(json.dumps({"refused_rows": aged}) if as_json else f"{'refused rows':<35} {aged:>8} rows")
     for part in found:
         regime = regime_of(part.category).name.value
         line = {"category": part.category.value, "regime": regime, "rows": part.rows, "held_back": part.held_back}
         print(json.dumps(line) if as_json else f"{part.category:<16} {regime:<18} {part.rows:>8} rows")
-    if not found and not as_json:
+    if not found and not aged and not as_json:
         print("No adverse item is over." if dry_run else "No adverse item was over.")
 
 

@@ -11,7 +11,8 @@ import orjson
 from hub.core.clock import day_of
 from hub.core.ids import uuid7
 from hub.core.names import Category
-from hub.records.adverse import AdverseNote, StatedItem, is_over, item_id
+from hub.core.rows import CheckedRow
+from hub.records.adverse import AdverseNote, StatedItem, ended_on, is_over, item_id
 from hub.records.payloads import open_payload
 from hub.store.keys import KeyService
 
@@ -140,6 +141,18 @@ async def write_repair(connection: asyncpg.Connection, keys: KeyService, new: Ne
                                             WHERE source = $3 AND source_key = $4), 0) + 1, $5, $6, $7, $8, $9, $10""",
         new.county, repair_id, *new.item, new.repaired, new.decided_on, sealed, new.steward, new.now, new.event,
     )  # fmt: skip
+
+
+async def note_adverse(connection: asyncpg.Connection, row_id: UUID, row: CheckedRow) -> None:
+    """Write into the ledger whether a row states an adverse item and when that ended, as the present contract reads it:
+    when it was refused that may not have been known.
+    """
+    await connection.execute(
+        "UPDATE ingest.held_row SET adverse = $2, adverse_ended_on = $3 WHERE row_id = $1",
+        row_id,
+        row.category if row.adverse else None,
+        ended_on(row),
+    )
 
 
 async def item_of_person(

@@ -20,6 +20,7 @@ from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow
 from hub.records.adverse import ended_on
+from hub.records.adverse_notes import note_adverse
 from hub.records.judge import Held, Judge, JudgedRow
 from hub.records.ledger import LATEST_WINS_KINDS, booked_consents, store_consents
 from hub.records.quarantine import entry_id
@@ -111,6 +112,7 @@ async def release_entry(
     """Let a row count as it was delivered; its entry is closed."""
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM record.observation WHERE row_id = $1)", entry.row_id):
         await _insert_observation(connection, keys, entry, judged, entry.row_id, now, None)
+    await note_adverse(connection, entry.row_id, judged.row)
     await release_rows(connection, [entry.row_id], run_id, now)
 
 

@@ -13,6 +13,7 @@ import asyncpg
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, day_of
 from hub.flows.purge_adverse import purge_adverse
+from hub.flows.purge_quarantine import purge_quarantine
 from hub.flows.refresh_day import refresh_day
 from hub.store.keys import KeyService
 
@@ -43,6 +44,7 @@ async def _refresh(day: Day) -> int:
 
 
 async def _purge(day: Day) -> object:
+    await purge_quarantine(day.connection, day.receipts, day.clock)
     return await purge_adverse(day.connection, day.keys, day.receipts, day.clock)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Awaitable
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -10,12 +11,14 @@ import orjson
 import pytest
 
 from hub.audit.leaf import Leaf
+from hub.core.clock import day_of
 from hub.core.errors import HubError, InputError
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, FileRead
 from hub.flows.discard_quarantined import discard_row
 from hub.flows.export_quarantine import ExportFormat, export
 from hub.flows.pull import PULL_LOCK, PullRunningError
+from hub.flows.purge_quarantine import purge_quarantine
 from hub.flows.quarantined_entry import EntryClosedError
 from hub.flows.readmit_quarantined import (
     NotKeptError,
@@ -26,10 +29,11 @@ from hub.flows.readmit_quarantined import (
 from hub.flows.recheck_quarantine import recheck_source
 from hub.flows.show_quarantined import show_row
 from hub.flows.steward_desk import StewardAct
+from hub.records.quarantine_age import count_aged
 from hub.records.quarantine_summary import summarise_quarantine
 from hub.store.database import Database, DbRole
 from tests.done.agencies import MINOR_BORN, citizen
-from tests.done.cases_bank_clinic import consent, line
+from tests.done.cases_bank_clinic import consent, line, loan
 from tests.done.opened import audit_details
 from tests.quarantine.deliveries import ACT, BANK_FILE, CIVIL, LIST_FILE, Hub, bank, clinic, social, tax
 from tests.records.world import household, member, number
@@ -270,6 +274,47 @@ async def test_a_row_is_released_only_when_its_reason_is_gone(hub: Hub, database
     assert (await hub.pull("bank", entry_line, file=BANK_FILE))["unchanged"] == 1
     await hub.add_up()
     assert [decision for _, decision in await log_of(database)] == ["deny", "allow"]
+
+
+async def test_a_released_row_that_is_adverse_by_now_is_known_as_such(hub: Hub) -> None:
+    """When it was refused the contract may not have called it adverse; the purge goes by the ledger."""
+    trouble = {"five_class": "3", "adverse_ended_on": "2022-05-01", "notice_date": "2021-03-01"}
+    consent_id = "00000000-0000-4000-8000-000000000001"
+    await hub.pull("bank", bank(loan(1, consent_id=consent_id, **trouble)), file=BANK_FILE)
+    await hub.connection.execute("UPDATE ingest.held_row SET adverse = NULL, adverse_ended_on = NULL")
+    await hub.pull(
+        "bank", bank(consent(consent_id=consent_id)), file=FileRead("CREDIT_2.jsonl.gz", BANK_FILE.business_date)
+    )
+    assert (await release_row(hub.desk, ACT, 1))[0].outcome == "CURRENT"
+    noted = await hub.connection.fetchrow("SELECT adverse, adverse_ended_on FROM ingest.held_row WHERE adverse <> ''")
+    assert tuple(noted) == ("bank.loan", date(2022, 5, 1))
+
+
+async def test_what_was_kept_of_refused_rows_of_adverse_agencies_goes_after_five_years(
+    hub: Hub, database: Database
+) -> None:
+    """Nobody can say whether an unreadable row told of something adverse that is over by then."""
+    unreadable, unpaid = tax("QS", 2, ver=None), tax("QS", 3, qsye="1,200.50")
+    ended = tax("QS", 4, jqrq="2026-10-01", qsye="0.00", ggrq=None)
+    await hub.pull("tax", unreadable, unpaid, ended)
+    await hub.pull("social", social(aac002="533103198503124418"))
+    assert len(await hub.open()) == 4
+    hub.now = hub.now.replace(year=2031)
+    assert await purge_quarantine(hub.connection, hub.desk.receipts, hub.desk.clock) == 0
+    hub.now += timedelta(days=1)
+    assert await count_aged(hub.connection, day_of(hub.now)) == 2
+    assert await purge_quarantine(hub.connection, hub.desk.receipts, hub.desk.clock) == 2
+    assert await hub.open() == {3: "ADVERSE_NOTICE_MISSING", 4: "ID_CHECK_DIGIT"}
+    gone = await hub.connection.fetch(
+        "SELECT * FROM ingest.quarantine JOIN ingest.held_row USING (row_id) WHERE status = 'CLEARED' ORDER BY number"
+    )
+    assert [(row["state"], row["sealed_row"], row["subject_index"], row["adverse"]) for row in gone] == [
+        ("CLOSED", None, None, None)
+    ] * 2
+    assert (await hub.pull("tax", unreadable, unpaid, ended))["unchanged"] == 3
+    await hub.add_up()
+    assert await purge_quarantine(hub.connection, hub.desk.receipts, hub.desk.clock) == 0
+    assert ("quarantine:hub:purged", "allow") in await log_of(database)
 
 
 async def test_a_repaired_consent_admits_what_was_refused_for_it(hub: Hub) -> None:
