@@ -12,8 +12,8 @@ import orjson
 from hub.core.clock import day_of, years_before
 from hub.core.names import Category
 from hub.flows.obstacles import Obstacle, ReplayRefusedError
-from hub.records.adverse import MARKS_YEARS, is_over, purge_marks, regime_of, regimes
-from hub.records.as_of import lawful_now, settled_at
+from hub.records.adverse import MARKS_YEARS, purge_marks, regime_of, regimes
+from hub.records.as_of import lawful_now, settled_at, unlawful_items
 from hub.records.bodies import NOBODY, Section, sections_of, usable_facts
 from hub.records.fold import FOLD_VERSION, Fact, HouseholdRecord, Seen, fold
 from hub.records.household import load_seen
@@ -91,7 +91,7 @@ class PastFolds:
                 raise await self._missing(household, line, at)
             # Where both say the same, the later one shows that it is said without the item that went in between.
             record, section = told[-1]
-            self._refuse_over(_facts_in(record, person, line))
+            await self._refuse_unlawful(_facts_in(record, person, line))
             bodies.append(section.body)
         return bodies
 
@@ -108,7 +108,7 @@ class PastFolds:
         text = orjson.dumps(shown_record(record, asked.place))
         if hashlib.sha256(text).hexdigest() != line.digest:
             raise await self._missing(household, line, asked.known)
-        self._refuse_over(record.facts)
+        await self._refuse_unlawful(record.facts)
         return text
 
     async def _seen(self, household: UUID, at: datetime) -> "_PastHousehold | None":
@@ -117,11 +117,10 @@ class PastFolds:
             self._held[household, at] = _PastHousehold(seen[0], at) if seen else None
         return self._held[household, at]
 
-    def _refuse_over(self, facts: Iterable[Fact]) -> None:
-        """What is over is not shown although it is still held."""
-        for fact in facts:
-            if is_over(fact.seen, self._today):
-                raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED, regime_of(fact.seen.category).law)
+    async def _refuse_unlawful(self, facts: Iterable[Fact]) -> None:
+        """What is over or repaired is not shown although it is still held."""
+        for fact in await unlawful_items(self._connection, self._keys, facts, self._today):
+            raise ReplayRefusedError(Obstacle.ADVERSE_EXPIRED, regime_of(fact.seen.category).law)
 
     async def _missing(self, household: UUID, line: Line, since: datetime) -> ReplayRefusedError:
         """Why a section is not what it was: the law where a purge since then concerned this household and what the

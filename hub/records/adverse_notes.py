@@ -143,6 +143,26 @@ async def write_repair(connection: asyncpg.Connection, keys: KeyService, new: Ne
     )  # fmt: skip
 
 
+_OVER = """
+SELECT DISTINCT h.source, h.source_key, h.version
+FROM unnest($1::text[], $2::text[]) AS k (source, source_key)
+JOIN ingest.held_row h USING (source, source_key)
+JOIN record.expired_adverse($3) e ON e.row_id = h.row_id
+"""
+
+
+async def over_versions(
+    connection: asyncpg.Connection, items: Collection[Item], today: date
+) -> set[tuple[str, str, str]]:
+    """Source, key and version of what the next purge takes of these items: also versions whose end only a later one
+    tells. For single records: it looks at every adverse row.
+    """
+    if not items:
+        return set()
+    sources, keys = zip(*sorted(set(items)), strict=True)
+    return {tuple(record) for record in await connection.fetch(_OVER, sources, keys, today)}
+
+
 async def note_adverse(connection: asyncpg.Connection, row_id: UUID, row: CheckedRow) -> None:
     """Write into the ledger whether a row states an adverse item and when that ended, as the present contract reads it:
     when it was refused that may not have been known.

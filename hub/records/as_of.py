@@ -4,7 +4,7 @@ The day is valid time (what was true on it), the instant recorded time (what the
 reading shows what was lawful to show then and still is: :func:`lawful_now`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
@@ -15,8 +15,9 @@ import asyncpg
 from hub.core.clock import years_before
 from hub.core.names import FactStatus
 from hub.records.adverse import YEARS_AT_MOST, ended_on, is_over
-from hub.records.adverse_notes import ItemOfPerson, notes_on
+from hub.records.adverse_notes import ItemOfPerson, notes_on, over_versions
 from hub.records.fold import Fact, HouseholdRecord
+from hub.records.household import LATEST
 from hub.records.payloads import open_payload
 from hub.store.keys import KeyService
 
@@ -81,6 +82,20 @@ def _is_expired(fact: Fact, today: date) -> bool:
     """Whether an adverse item ended so long ago that its source may not even deliver it (条例 art. 16)."""
     ended = ended_on(fact.seen)
     return ended is not None and ended < years_before(today, YEARS_AT_MOST)
+
+
+async def unlawful_items(
+    connection: asyncpg.Connection, keys: KeyService, facts: Iterable[Fact], today: date
+) -> list[Fact]:
+    """The adverse items among facts that were shown once and may not be shown any more: their own end, or one that a
+    later version tells, is too long ago, or a competent body repaired them since.
+    """
+    adverse = [fact for fact in facts if fact.seen.adverse]
+    over = await over_versions(connection, {(f.seen.source, f.seen.source_key) for f in adverse}, today)
+    shown = [f for f in adverse if not is_over(f.seen, today)]
+    shown = [f for f in shown if (f.seen.source, f.seen.source_key, f.seen.version) not in over]
+    shown = await _not_repaired(connection, keys, shown, LATEST)
+    return [fact for fact in adverse if fact not in shown]
 
 
 async def lawful_now(
