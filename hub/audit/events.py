@@ -168,7 +168,7 @@ _ALL = (
         Kind.QUERY,
         "Held-back rows were written to a file for return to the agency.",
         ("source", "rows"),
-        ("reason", "reasonCode"),
+        ("reasonCode", *_STEWARD),
     ),
     EventType(
         "quarantine:steward:listed",

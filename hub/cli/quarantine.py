@@ -235,6 +235,7 @@ def export_command(
     form: Annotated[
         ExportFormat, typer.Option("--format", help="JSON Lines with the entries, or the agency's own format.")
     ] = ExportFormat.JSONL,
+    why: Annotated[str, typer.Option(help="The case this is for; it is recorded.")] = "return to the agency",
     steward_token_file: TokenFile = None,
 ) -> None:
     """Write the open rows with their content, for return to the agency. An audited disclosure.
@@ -243,24 +244,23 @@ def export_command(
     """
     index = out.with_name(f"{out.name}.entries.jsonl")
 
-    async def work() -> int:
-        settings = read_settings()
-        database = await open_database(settings)
-        keys = FileKeys(settings.keys_folder)
-        steward = await acting_steward(database, keys, settings, steward_token_file)
+    wanted, begun = _reason(reason), False
 
-        def write(content: bytes, entries: bytes | None) -> None:
-            _write(out, content)
-            if entries is not None:
-                _write(index, entries)
-
-        async with receipt_desk(database, keys, settings.home) as desk:
-            return await export(database, keys, desk, source, _reason(reason), steward, write, form)
+    def write(content: bytes, entries: bytes | None) -> None:
+        nonlocal begun
+        _write(out, content, more=begun)
+        if entries is not None:
+            _write(index, entries, more=begun)
+        begun = True
 
     for path in (out, index) if form is ExportFormat.NATIVE else (out,):
         if path.exists():
             raise InputError(f"the file {path} exists already.", remedy="Name a new file; nothing was exported.")
-    print(f"{run(work())} rows were written to {out}.")
+    variables: dict[str, object] = {"source": source, "reason": reason, "format": form.value}
+    rows = _as_steward(
+        steward_token_file, why, "export", variables, lambda desk, act: export(desk, act, source, wanted, write, form)
+    )
+    print(f"{rows} rows were written to {out}.")
 
 
 def _as_steward(
@@ -362,7 +362,8 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: s
     Console(width=width).print(table)
 
 
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _write(path: Path, content: bytes, *, more: bool) -> None:
+    """Write a new file, or ``more`` of it."""
+    descriptor = os.open(path, os.O_WRONLY | (os.O_APPEND if more else os.O_CREAT | os.O_EXCL), 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

@@ -64,7 +64,7 @@ async def recheck_source(desk: StewardDesk, act: StewardAct, source: str) -> tup
     async with desk.reading() as connection:
         kind = await require_source(connection, source)
         found = Recheck(source, contract_of(kind))
-        for entry in await open_entries(connection, desk.keys, source):
+        async for entry in open_entries(connection, desk.keys, source):
             found.rows.append(
                 Rechecked(entry.number, entry.reason, entry.contract, await _remaining(connection, desk, entry))
             )

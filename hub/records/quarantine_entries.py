@@ -1,7 +1,7 @@
 """One entry of quarantine with what was kept of its row, and what stewards did with it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -17,6 +17,9 @@ from hub.records.quarantine import entry_id
 from hub.store.keys import KeyService
 
 _ENTRY_ID = re.compile(r"q-([0-9]{6,18})")
+
+_READ_AT_ONCE = 500
+"""Rows of which the store hands over the content at a time."""
 
 _ENTRY = """
 SELECT q.number, q.row_id, q.source, q.source_key, q.reason, q.other_reasons, q.origin, q.first_seen, q.last_seen,
@@ -135,11 +138,12 @@ async def find_entry(
 
 async def open_entries(
     connection: asyncpg.Connection, keys: KeyService, source: str, reason: QuarantineReason | None = None
-) -> list[QuarantinedRow]:
-    """All open entries of a source with what was kept of them, oldest first."""
+) -> AsyncIterator[QuarantinedRow]:
+    """All open entries of a source with what was kept of them, oldest first; read bit by bit, in a transaction."""
     query = f"""{_ENTRY} WHERE q.status = 'OPEN' AND q.source = $1 AND ($2::smallint IS NULL OR q.reason = $2)
                 ORDER BY q.number"""
-    return [_entry(keys, record) for record in await connection.fetch(query, source, reason)]
+    async for record in connection.cursor(query, source, reason, prefetch=_READ_AT_ONCE):
+        yield _entry(keys, record)
 
 
 async def acts_of(connection: asyncpg.Connection, keys: KeyService, number: int) -> list[Act]:
@@ -174,6 +178,14 @@ async def bank_code_of(connection: asyncpg.Connection, source: str) -> str | Non
         source,
     )
     return code
+
+
+async def subjects_of(connection: asyncpg.Connection, indexes: Collection[bytes]) -> dict[bytes, UUID]:
+    """The people behind these indexes of ID numbers, as far as the hub knows them."""
+    records = await connection.fetch(
+        "SELECT blind_index, person_id FROM record.directory WHERE blind_index = ANY($1)", list(indexes)
+    )
+    return {record["blind_index"]: record["person_id"] for record in records}
 
 
 async def subject_of_entry(connection: asyncpg.Connection, entry: QuarantinedRow) -> UUID | None:

@@ -25,7 +25,7 @@ from hub.core.names import QuarantineReason
 from hub.flows.export_quarantine import export
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.state_on_adverse import OwnStatement, state_on_adverse
-from hub.flows.steward_desk import StewardDesk
+from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from hub.store.server import EmbeddedServer
@@ -149,8 +149,7 @@ class Purged:
         def write(rows: bytes, more: bytes | None) -> None:
             written.extend((rows, more or b""))
 
-        desk = self.desk
-        await export(self.database, desk.keys, desk.receipts, "tax", None, "steward-1", write)
+        await export(self.desk, StewardAct("steward-1", "case 1", "test", {}), "tax", None, write)
         return b"".join(written)
 
     async def export(self, folder: Path) -> str:

@@ -27,6 +27,7 @@ from hub.flows.open_account import Account, open_account
 from hub.flows.pull import SourceToPull, pull
 from hub.flows.register_client import register_client
 from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.store.database import Database, DbRole
 from hub.store.server import EmbeddedServer
 from tests.auth.clients import jwks, new_key
@@ -136,7 +137,8 @@ class Work:
 
     async def export(self) -> int:
         async with self.receipts() as receipts:
-            return await export(self.database, self.served.keys, receipts, "tax", None, "steward", self._take)
+            desk = StewardDesk(self.database, self.served.keys, receipts)
+            return await export(desk, StewardAct("steward", "case 1", "test", {}), "tax", None, self._take)
 
     def _take(self, rows: bytes, _: bytes | None) -> None:
         self.exported += rows.decode().splitlines()

@@ -415,17 +415,33 @@ async def test_the_summary_counts_by_source_reason_and_age(hub: Hub) -> None:
 
 
 async def test_the_agencys_own_format_comes_with_its_entries(hub: Hub, database: Database) -> None:
+    await hub.pull("civil", household("H1"), member("C1", "H1", "刀岩保", PERSON))
     await hub.pull("tax", tax(xyjb="E"), tax("DJ", 2, nsrzt_dm="99"))
     written: list[tuple[bytes, bytes | None]] = []
-    number_of_rows = await export(
-        database, hub.keys, hub.desk.receipts, "tax", None, "steward-1", lambda *files: written.append(files),
-        ExportFormat.NATIVE,
-    )  # fmt: skip
+    number_of_rows = await export(hub.desk, ACT, "tax", None, lambda *files: written.append(files), ExportFormat.NATIVE)
     ((content, index),) = written
     records = orjson.loads(content)["records"]
     entries = [orjson.loads(text) for text in (index or b"").splitlines()]
     assert number_of_rows == len(records) == len(entries) == 2
     assert [f"{r['djxh']}|{r['sjlx']}|{r['ywbh']}" for r in records] == [entry["source_key"] for entry in entries]
+    person = await hub.connection.fetchval("SELECT person_id FROM record.person")
+    app = await database.connect(DbRole.APP)
+    assert await app.fetchval("SELECT audit.subject_count($1)", person) == 1, "it stands in the person's list"
+    await app.close()
+
+
+async def test_an_export_about_many_is_told_in_several_entries(
+    hub: Hub, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.flows.export_quarantine.MAX_SUBJECTS", 2)
+    monkeypatch.setattr("hub.flows.export_quarantine._CHUNK_BYTES", 1)
+    people = [number("19800101", serial) for serial in range(101, 106)]
+    await hub.pull("civil", household("H1"), *(member(f"C{n}", "H1", "刀岩保", one) for n, one in enumerate(people)))
+    await hub.pull("tax", *(tax("XY", n, jyzsfzjhm=one, xyjb="E") for n, one in enumerate(people, start=1)))
+    written = bytearray()
+    assert await export(hub.desk, ACT, "tax", None, lambda rows, _: written.extend(rows)) == 5
+    assert len({orjson.loads(text)["row"]["jyzsfzjhm"] for text in written.splitlines()}) == 5
+    assert await log_of(database) == [("quarantine:steward:exported", "allow")] * 3
 
 
 async def test_what_a_steward_did_is_never_changed(hub: Hub) -> None:
