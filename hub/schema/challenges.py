@@ -6,6 +6,7 @@ import strawberry
 
 from hub.core.clock import iso
 from hub.core.errors import RefusedError
+from hub.core.text import is_plain_text
 from hub.flows.close_challenge import read
 from hub.records.challenge_store import Challenge as Stored
 from hub.records.challenge_store import ChallengeFilter as Wanted
@@ -29,6 +30,8 @@ async def resolve_challenges(
     """One page of the challenges in the steward's counties, oldest first."""
     context, given = info.context, filter or ChallengeFilter()
     place, problems = _PAGES.arguments(first, after)
+    if given.source is not None and not is_plain_text(given.source):
+        problems.append((("filter", "source"), "TEXT_MALFORMED"))
     if problems:
         return invalid(context.language, *problems)
     asker, act = context.bearer.asker(), context.steward_act()

@@ -240,6 +240,8 @@ async def test_sources_that_lost_or_went_stale_are_challenged_and_only_a_steward
     )
     only = (await served.ask("steward", CHALLENGES, {"first": 9, "filter": {"source": "tax"}})).json()
     assert len(only["data"]["challenges"]["edges"]) == 1
+    no_text = (await served.ask("steward", CHALLENGES, {"first": 9, "filter": {"source": "a\0b"}})).json()
+    assert no_text["data"]["challenges"]["__typename"] == "InvalidInput"
     for account in ("regulator", "collector", "township", "head", "risk-a"):
         refused = (await served.ask(account, CHALLENGES, {"first": 9})).json()["data"]["challenges"]
         assert refused == {"__typename": "NotAllowed", "code": "NOT_ALLOWED"}, account
