@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hub.core.errors import StoreError
 from hub.store.database import Database
@@ -17,6 +18,10 @@ from hub.store.keys import FileKeys
 from hub.store.prepare import StoreOptions, prepare
 from hub.store.roles import ensure_database
 from hub.store.server import EmbeddedServer
+
+# How fast a machine is tells nothing about the hub (speed is measured in bench/).
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _PREFIX = "hub-tests-"
 _MEMORY = Path("/dev/shm")
