@@ -144,14 +144,14 @@ async def check_database(settings: Settings) -> list[Finding]:
         return [Finding("database", False, error.message, error.remedy)]
     try:
         version = await connection.fetchval("SHOW server_version")
-        return [
+        findings = [
             Finding("database", True, f"PostgreSQL {version} answers at {database.host}."),
             await check_durability(connection),
             await check_roles(connection),
             await check_clock(connection),
             await _check_revision(database),
-            await check_folds(connection),
         ]
+        return [*findings, await check_folds(connection)] if findings[-1].good else findings
     finally:
         await connection.close()
 
