@@ -26,8 +26,16 @@ settings.load_profile("untimed")
 _PREFIX = "hub-tests-"
 _MEMORY = Path("/dev/shm")
 _MEMORY_MIN = 2 << 30
+_LONG_SECONDS = 600
 _TABLESPACE = "memory"
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests may take longer before they count as hanging."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_LONG_SECONDS))
 
 
 @pytest.fixture(scope="session")

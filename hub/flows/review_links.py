@@ -235,8 +235,8 @@ async def _linked_under_key(connection: asyncpg.Connection, row: ReviewedRow) ->
     return {
         record["person_id"]
         for record in await connection.fetch(
-            """SELECT DISTINCT person_id FROM record.observation
-               WHERE source = $1 AND source_key = $2 AND recorded_to = 'infinity' AND person_id IS NOT NULL""",
+            """SELECT DISTINCT o.person_id FROM ingest.held_row h JOIN record.observation o ON o.row_id = h.row_id
+               WHERE h.source = $1 AND h.source_key = $2 AND o.recorded_to = 'infinity' AND o.person_id IS NOT NULL""",
             row.source,
             row.source_key,
         )

@@ -353,7 +353,8 @@ async def _phones(
     """The phone in the current row of each household, by household number."""
     records = await connection.fetch(
         """SELECT o.household_no, o.row_id, o.payload FROM unnest($1::text[], $2::text[]) AS a (source, source_key)
-           JOIN record.observation o ON o.source = a.source AND o.source_key = a.source_key
+           JOIN ingest.held_row h ON h.source = a.source AND h.source_key = a.source_key
+           JOIN record.observation o ON o.row_id = h.row_id
            WHERE o.recorded_to = 'infinity' AND NOT o.tombstone""",
         [candidate["told_by"] for candidate in candidates],
         [f"household|{candidate['household_no']}" for candidate in candidates],
