@@ -73,6 +73,18 @@ def read_receipt(path: Path) -> Receipt:
         raise VerifyError(Damage.UNREADABLE, f"the receipt file cannot be read ({error.strerror})") from None
 
 
+def told_in(path: Path) -> Any | None:
+    """The ``data`` of a saved reply, as the file has it; ``None`` where the file is a receipt alone.
+
+    The receipt does not prove it: the log holds no answers. A replay tells whether it is what was answered.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, OSError):
+        return None
+    return value.get("data") if isinstance(value, dict) else None
+
+
 class _Verifier:
     """One bundle: its signed heads first, then everything against them."""
 

@@ -1,6 +1,7 @@
 """``hub audit``: export the log, verify a copy of it without the database, record what waits (docs/AUDIT.md)."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from hub.audit.events import Decision, Kind
 from hub.audit.export import ExportReport, export_bundle
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.sequencer import Sequencer
-from hub.audit.verify import read_receipt, verify_bundle
+from hub.audit.verify import read_receipt, told_in, verify_bundle
 from hub.cli.session import open_database, read_settings, run, tell
 from hub.cli.steward import acting_auditor
 from hub.core.clock import system_clock
@@ -30,6 +31,9 @@ app = typer.Typer(help="The tamper-evident log of everything that was asked and 
 
 _SECONDS = 30.0
 _POLICY = "hub-audit-1"
+
+DIFFERS = 21
+"""Exit code of a replay whose answer is not what the saved reply says."""
 
 
 @app.command("export")
@@ -85,6 +89,8 @@ def verify_command(
     ] = None,
 ) -> None:
     """Check a copy of the log without the database; the first damage is named, the exit code tells its kind."""
+    for path in (folder, receipt, policy):
+        _exists(path)
     try:
         report = verify_bundle(folder, receipt=receipt, policy=policy)
     except VerifyError as error:
@@ -97,6 +103,8 @@ def verify_command(
     )
     if report.receipt is not None:
         print(f"RECEIPT VERIFIED: it proves entry {report.receipt} of this log.")
+    if receipt is not None and told_in(receipt) is not None:
+        print("Its `data` was not looked at: `hub audit replay` compares it with what was answered.")
     if policy is None:
         print("The key was taken from the bundle itself; give --policy to check whose log it is.")
 
@@ -115,7 +123,11 @@ def replay_command(
         Path | None, typer.Option(help="File with the access token of an auditor, regulator or data steward.")
     ] = None,
 ) -> None:
-    """Make the `data` of a past answer again, byte for byte, or say why that is not possible or lawful any more."""
+    """Make the `data` of a past answer again, byte for byte, or say why that is not possible or lawful any more.
+
+    A saved reply whose own `data` says anything else is called out, with exit code 21.
+    """
+    _exists(receipt)
     try:
         held = read_receipt(receipt)
         if bundle is not None:
@@ -133,7 +145,13 @@ def replay_command(
         async with receipt_desk(database, keys, settings.home) as receipts:
             return await replay_answer(database, keys, receipts, query, held, run_again, system_clock)
 
-    sys.stdout.buffer.write(run(work()) + b"\n")
+    data = run(work())
+    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.flush()
+    told = told_in(receipt)
+    if told is not None and told != json.loads(data):
+        print(f"hub: DIFFERS: {receipt} says something else than what was answered.", file=sys.stderr)
+        raise typer.Exit(DIFFERS)
 
 
 @app.command("sequence")
@@ -189,6 +207,11 @@ async def _record(settings: Settings, database: Database, keys: FileKeys, person
         finally:
             await connection.close()
         await receipts.wait(entry.ev, _SECONDS)
+
+
+def _exists(path: Path | None) -> None:
+    if path is not None and not path.exists():
+        raise InputError(f"there is no {path}.", remedy="Check the path.", code="FILE_MISSING")
 
 
 def _persons(path: Path | None) -> list[UUID]:

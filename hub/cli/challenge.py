@@ -14,7 +14,7 @@ from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.core.names import Attribute, ChallengeOutcome
-from hub.flows.close_challenge import OUTCOMES, close, export, for_source, list_for_operators
+from hub.flows.close_challenge import close, export, for_source, list_for_operators
 from hub.records.challenge_store import Challenge, ChallengeFilter
 
 app = typer.Typer(help="Rows that sources are asked to look at again.", no_args_is_help=True)
@@ -29,6 +29,14 @@ class Status(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     ALL = "all"
+
+
+class Finding(StrEnum):
+    """What a steward can find; the other outcomes are for the machine."""
+
+    CORRECTED = ChallengeOutcome.CORRECTED.value
+    UPHELD = ChallengeOutcome.UPHELD.value
+    INCONCLUSIVE = ChallengeOutcome.INCONCLUSIVE.value
 
 
 @app.command("list")
@@ -55,21 +63,17 @@ def list_command(
 @app.command("close")
 def close_command(
     challenge: Annotated[UUID, typer.Argument(help="The challenge, as `hub challenge list` names it.")],
-    outcome: Annotated[
-        ChallengeOutcome, typer.Option(help=f"What was found: {', '.join(OUTCOMES)}.", case_sensitive=False)
-    ],
+    outcome: Annotated[Finding, typer.Option(help="What was found.", case_sensitive=False)],
     reason: _Reason,
     steward_token_file: _Token = None,
 ) -> None:
     """Close a challenge with its outcome. An audited act of a data steward."""
-    if outcome not in OUTCOMES:
-        raise InputError(f"`{outcome}` is for the machine.", remedy=f"Use one of {', '.join(OUTCOMES)}.")
 
     async def work() -> Challenge:
         async with steward_desk() as desk:
             variables = {"challenge": str(challenge), "outcome": outcome.value}
             act = await steward_act(desk, reason, "hub challenge close", variables, steward_token_file)
-            return (await close(desk, act, challenge, outcome))[0]
+            return (await close(desk, act, challenge, ChallengeOutcome(outcome.value)))[0]
 
     print(json.dumps(_listed(run(work())), ensure_ascii=False))
 
@@ -90,6 +94,8 @@ def export_command(
 
     if out.exists():
         raise InputError(f"the file {out} exists already.", remedy="Name a new file; nothing was exported.")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {out.parent}.", remedy="Make it first; nothing was exported.")
     print(f"{run(work())} challenges were written to {out}.")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,6 +25,15 @@ app.add_typer(review, name="review")
 
 _Token = Annotated[Path | None, typer.Option(help="File with the access token of a registered data steward.")]
 _Reason = Annotated[str, typer.Option(help="The case this is for; it is recorded.")]
+
+
+class Band(StrEnum):
+    """Bands of the score, the surest first (docs/LINKAGE.md)."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
 
 
 @app.callback()
@@ -79,7 +89,7 @@ def list_reviews_command(
     source: Annotated[str | None, typer.Option(help="Only rows of this source.")] = None,
     source_key: Annotated[str | None, typer.Option(help="Only this row, whatever its state.")] = None,
     state: Annotated[list[LinkState] | None, typer.Option(help="Only rows in this state.")] = None,
-    band: Annotated[str | None, typer.Option(help="Only rows whose best candidate is in this band (A to D).")] = None,
+    band: Annotated[Band | None, typer.Option(help="Only rows whose best candidate is in this band.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")] = 100,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line instead of a table.")] = False,
 ) -> None:
@@ -90,7 +100,7 @@ def list_reviews_command(
 
     async def work() -> list[QueuedReview]:
         async with steward_desk() as desk:
-            return await list_open_reviews(desk, ReviewFilter(states, source, source_key, band), limit)
+            return await list_open_reviews(desk, ReviewFilter(states, source, source_key, band and band.value), limit)
 
     found = run(work())
     for entry in found:
@@ -159,7 +169,9 @@ def _listed(entry: QueuedReview) -> dict[str, Any]:
 
 def _line(entry: QueuedReview) -> str:
     score = "      " if entry.score is None else f"{entry.score:.4f}"
-    return f"{entry.row_id}  {entry.state.value:<9}  {entry.band or '-'} {score}  {entry.source}  {entry.source_key}"
+    held = "" if entry.quarantine is None else f"  held back: {entry.quarantine[0]} {entry.quarantine[1].name}"
+    row = f"{entry.source}  {entry.source_key}"
+    return f"{entry.row_id}  {entry.state.value:<9}  {entry.band or '-'} {score}  {row}{held}"
 
 
 def _shown(row: ReviewedRow) -> dict[str, Any]:
@@ -175,7 +187,7 @@ def _shown(row: ReviewedRow) -> dict[str, Any]:
             {
                 "member": candidate.member_no, "linked": candidate.linked, "exact_rule": candidate.by_exact_rule,
                 "band": candidate.band, "score": candidate.score, "name": candidate.name,
-                "id_masked": candidate.id_masked, "birth_date": candidate.birth_date.isoformat(),
+                "id_masked": candidate.id_masked, "birth_year": candidate.birth_year,
                 "sex": {True: "男", False: "女", None: None}[candidate.is_male],
                 "household_no": candidate.household_no, "village_code": candidate.village_code,
                 "township_name": candidate.township_name, "village_name": candidate.village_name,

@@ -36,6 +36,7 @@ from hub.records.link_review import (
     open_review,
     people_of_counties,
 )
+from hub.records.quarantine import require_source
 from hub.records.sections import refresh_at_once
 from hub.records.settle import release_rows
 
@@ -80,8 +81,13 @@ class LinkDecided:
 async def list_open_reviews(
     desk: StewardDesk, wanted: ReviewFilter, first: int, after: ReviewPlace | None = None
 ) -> list[QueuedReview]:
-    """The queue as the command lists it on the server itself: row keys, states and bands, so without an entry."""
+    """The queue as the command lists it on the server itself: row keys, states and bands, so without an entry.
+
+    Raises :class:`~hub.records.quarantine.NoSuchSourceError`.
+    """
     async with desk.reading() as connection:
+        if wanted.source is not None:
+            await require_source(connection, wanted.source)
         return await list_reviews(connection, wanted, first, after)
 
 
@@ -173,7 +179,9 @@ async def _judge(
     """The person of a ``LINK``; everything that speaks against the decision is refused here."""
     if len(row.decisions) != choice.decisions_seen:
         raise RefusedError(
-            "this row has been decided since it was shown.", remedy="Show it again.", code="REVIEW_DECIDED"
+            f"the row has {len(row.decisions)} decisions, not {choice.decisions_seen}.",
+            remedy="Show it again: somebody may have decided it meanwhile.",
+            code="REVIEW_DECIDED",
         )
     if not row.is_linkable:
         entry = row.quarantine[0] if row.quarantine is not None else ""
@@ -183,7 +191,9 @@ async def _judge(
             code="ROW_HELD_BACK",
         )
     if choice.verdict is LinkVerdict.UNLINK and row.linked_to is None:
-        raise RefusedError("the row is linked to nobody.", remedy="Choose NONE to close the review.", code="NOT_LINKED")
+        raise RefusedError(
+            "the row is linked to nobody.", remedy="Choose none (`--none`) to close the review.", code="NOT_LINKED"
+        )
     if choice.member_no is None:
         return None
     person = await find_member(connection, choice.member_no) if is_plain_text(choice.member_no) else None

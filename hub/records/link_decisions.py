@@ -206,6 +206,14 @@ async def write_decision(
         now,
         event,
     )
+    if verdict is not LinkVerdict.LINK:
+        # Whom the reviewer refused is not offered for this row any more: the one, or with NONE all of them.
+        await connection.execute(
+            "DELETE FROM record.link_proposal WHERE row_id = $1 AND (person_id = $2 OR $3)",
+            row.row_id,
+            person_id,
+            verdict is LinkVerdict.NONE,
+        )
     linked_to = person_id if verdict is LinkVerdict.LINK else None
     await relink(connection, [NewLink(row.row_id, STATE_AFTER[verdict], linked_to)], now)
     return number

@@ -7,7 +7,7 @@ the scoring wrote; whoever calls for it records the reading.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -100,7 +100,7 @@ class ReviewCandidate:
     member_no: str
     name: str | None
     id_masked: str | None
-    birth_date: date
+    birth_year: int
     is_male: bool | None
     household_no: str | None
     village_code: str | None
@@ -375,7 +375,7 @@ def _candidate(
         member_no=record["member_no"] or "",
         name=identity["name"],
         id_masked=mask_id_number(number) if number else None,
-        birth_date=record["birth_date"],
+        birth_year=record["birth_date"].year,
         is_male=int(number[16]) % 2 == 1 if number else None,
         household_no=record["household_no"],
         village_code=record["village_code"],

@@ -37,7 +37,7 @@ from hub.schema.types.links import (
     LinkReviewSummary,
 )
 from hub.schema.types.problems import Conflict, InvalidInput, NotAllowed, NotFound, invalid
-from hub.schema.types.scalars import Date, DateTime
+from hub.schema.types.scalars import DateTime
 
 _BAND = re.compile(r"[A-Z]")
 _CHANGED = frozenset({"REVIEW_DECIDED", "PULL_RUNNING", "PULL_UNSETTLED", "NOT_LINKED", "ROW_HELD_BACK"})
@@ -214,7 +214,7 @@ def _candidate(candidate: ReviewCandidate) -> LinkCandidate:
         score=candidate.score,
         name=candidate.name,
         id_masked=candidate.id_masked,
-        birth_date=Date(candidate.birth_date.isoformat()),
+        birth_year=candidate.birth_year,
         household_no=candidate.household_no,
         village_code=candidate.village_code,
         township_name=candidate.township_name,

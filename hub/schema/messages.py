@@ -83,7 +83,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "STATEMENT_TEXT": ("声明只能是普通文字。", "A statement is plain text."),
     "STATEMENT_NUMBER": ("声明中请勿填写身份证号。", "Leave ID numbers out of a statement: lenders read it."),
     "REVIEW_UNKNOWN": ("没有此待复核的行，或已有新版本。", "There is no such row any more; list the reviews again."),
-    "REVIEW_DECIDED": ("此行已被他人认定，请重新查看。", "Somebody decided it first; show it again."),
+    "REVIEW_DECIDED": (
+        "此行的认定次数与您所见不符，请重新查看。",
+        "It has another number of decisions than you were shown; show it again.",
+    ),
     "ROW_HELD_BACK": (
         "证件号损坏的行不能关联，请在隔离区修复。",
         "A row with a damaged number is repaired, not linked.",

@@ -7,7 +7,7 @@ import strawberry
 from hub.core.names import LinkState, LinkVerdict
 from hub.schema.types.audit import PageInfo
 from hub.schema.types.problems import Conflict, InvalidInput, NotAllowed, NotFound
-from hub.schema.types.scalars import Date, DateTime
+from hub.schema.types.scalars import DateTime
 
 LINK_STATE = strawberry.enum(LinkState, description="关联状态。 How a row is tied to a person.")
 LINK_VERDICT = strawberry.enum(LinkVerdict, description="认定结果。 What a reviewer decides.")
@@ -35,7 +35,7 @@ class LinkCandidate:
     score: float | None = strawberry.field(description="所指为此人的概率。 Probability that this person is meant.")
     name: str | None = strawberry.field(description="姓名。 Name on the roster.")
     id_masked: str | None = strawberry.field(description="脱敏身份证号。 ID number, masked.")
-    birth_date: Date = strawberry.field(description="出生日期。 Date of birth.")
+    birth_year: int = strawberry.field(description="出生年份。 Year of birth.")
     household_no: str | None = strawberry.field(description="户号。 Number of the household.")
     village_code: str | None = strawberry.field(description="村代码。 Code of the village.")
     township_name: str | None = strawberry.field(description="乡镇。 Township.")
