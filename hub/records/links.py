@@ -142,10 +142,12 @@ async def _link_by_number(connection: asyncpg.Connection, row_ids: Sequence[UUID
              AND (o.link IS NULL OR (o.link = 'ID' AND o.person_id = d.person_id AND o.county <> d.county))""",
         row_ids,
     )
+    # While the planner still believes that nothing is linked it would go through all that is, by the index over people.
     records = await connection.fetch(
         """SELECT DISTINCT o.row_id, d.person_id FROM record.observation o
            JOIN record.directory d ON d.blind_index = o.subject_index
-           WHERE o.row_id = ANY($1) AND o.link = 'ID' AND o.recorded_to = 'infinity' AND o.person_id <> d.person_id""",
+           WHERE o.row_id = ANY($1) AND o.link = 'ID' AND o.recorded_to = 'infinity'
+             AND coalesce(o.person_id, d.person_id) <> d.person_id""",
         row_ids,
     )
     await relink(connection, [NewLink(r["row_id"], LinkState.ID, r["person_id"]) for r in records], now)
@@ -177,11 +179,11 @@ async def _mark_stale_by_consents(connection: asyncpg.Connection) -> None:
     for source, names in consents.items():
         records = await connection.fetch(
             """SELECT DISTINCT person_id FROM record.observation
-               WHERE consent_id = ANY($2) AND source = $1 AND person_id IS NOT NULL AND recorded_to = 'infinity'""",
+               WHERE consent_id = ANY($2) AND source = $1 AND recorded_to = 'infinity'""",
             source,
             list(names),
         )
-        await mark_stale(connection, (), [record["person_id"] for record in records])
+        await mark_stale(connection, (), {r["person_id"] for r in records if r["person_id"] is not None})
 
 
 _WITHOUT_NUMBER = """
