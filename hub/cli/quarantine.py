@@ -18,14 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.cli.session import open_database, read_settings, run
-from hub.cli.steward import acting_steward
+from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso, system_clock
 from hub.core.errors import InputError
 from hub.core.names import QuarantineReason
 from hub.flows.discard_quarantined import discard_row
 from hub.flows.export_quarantine import ExportFormat, export
 from hub.flows.readmit_quarantined import Readmitted, StillBreaksError, release_row, repair_row
-from hub.flows.receipts import receipt_desk
 from hub.flows.recheck_quarantine import recheck_source
 from hub.flows.show_quarantined import show_row
 from hub.flows.steward_desk import StewardAct, StewardDesk
@@ -33,7 +32,6 @@ from hub.records.quarantine import list_quarantine, require_source
 from hub.records.quarantine_entries import number_of
 from hub.records.quarantine_summary import QuarantineGroup, summarise_quarantine
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Rows that are held back.", no_args_is_help=True)
 
@@ -273,14 +271,8 @@ def _as_steward(
     """Do something under the identity of the steward who acts."""
 
     async def acted() -> Result:
-        settings = read_settings()
-        database = await open_database(settings)
-        keys = FileKeys(settings.keys_folder)
-        steward = await acting_steward(database, keys, settings, token_file)
-        async with receipt_desk(database, keys, settings.home) as receipts:
-            return await work(
-                StewardDesk(database, keys, receipts), StewardAct(steward, reason, f"hub quarantine {verb}", variables)
-            )
+        async with steward_desk() as desk:
+            return await work(desk, await steward_act(desk, reason, f"hub quarantine {verb}", variables, token_file))
 
     return run(acted())
 

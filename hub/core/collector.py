@@ -13,7 +13,7 @@ def seldom_collecting() -> Iterator[None]:
     """What is there at the start (modules, mostly) is not looked through again, and collections are rarer.
 
     Reference counts free nearly everything that a pull makes; cycles are few. Applies to the whole process until the
-    block ends.
+    block ends; blocks must not overlap.
     """
     before = gc.get_threshold()
     gc.collect()

@@ -156,7 +156,9 @@ async def pull(
     :class:`AuditError` if the log did not record what was done. A source that fails does not disturb the others.
     """
     async with only_pull(database):
-        return await pull_once(Run(database, keys, receipts, clock, progress, watcher), sources)
+        # Here, where one run is all that the process does; a worker's runs overlap, and what it holds for all is small.
+        with seldom_collecting():
+            return await pull_once(Run(database, keys, receipts, clock, progress, watcher), sources)
 
 
 @asynccontextmanager
@@ -197,7 +199,7 @@ async def pull_once(run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]
     times = PhaseTimes(run.watcher)
     connection = await _connected(run.database)
     try:
-        with watched_by(times), seldom_collecting():
+        with watched_by(times):
             return await _pull_and_settle(connection, run, sources)
     finally:
         # Also of a run that failed; if it failed for want of the database, that error is the one to tell.
