@@ -43,5 +43,13 @@ async def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path: Path) 
 
 
 def test_no_bundle_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out = leave(capsys, "verify", str(tmp_path / "nothing"))
+    with pytest.raises(SystemExit) as caught:
+        main(["audit", "verify", str(tmp_path / "nothing")])
+    told = capsys.readouterr()
+    assert (caught.value.code, told.out, told.err.count("\n")) == (2, "", 1)
+    assert told.err.startswith("hub: there is no ")
+
+
+def test_an_empty_bundle_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out = leave(capsys, "verify", str(tmp_path))
     assert (code, out.count("\n")) == (3, 1)
