@@ -19,12 +19,16 @@ from starlette.routing import Route
 from hub.access.publish import check_published
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
+from hub.auth.forms import Cookies
 from hub.auth.routes import auth_routes, bearer_token
 from hub.auth.server import AuthorizationEndpoints
+from hub.auth.sign_in import SignInDesk
+from hub.auth.sign_in_pages import people_routes
 from hub.auth.store import AuthStore
 from hub.auth.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
 from hub.core.clock import Clock, system_clock
 from hub.core.errors import SettingsError, StoreError
+from hub.flows.account_desk import AccountDesk
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
 from hub.flows.load_precedence import load_precedence
@@ -86,6 +90,8 @@ class Hub:
     auth: AuthStore
     issuer: TokenIssuer
     verifier: TokenVerifier
+    accounts: AccountDesk
+    sign_in: SignInDesk
     readiness: Readiness
 
 
@@ -113,6 +119,7 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
         auditor = await database.pool(DbRole.AUDITOR, size=AUDITOR_CONNECTIONS)
         stack.push_async_callback(auditor.close)
         store = AuthStore(pool, keys)
+        accounts = AccountDesk(pool, keys, receipts, clock)
         yield Hub(
             database=database,
             pool=pool,
@@ -129,6 +136,8 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
             auth=store,
             issuer=issuer,
             verifier=TokenVerifier.of(issuer),
+            accounts=accounts,
+            sign_in=SignInDesk(accounts, Cookies(settings.public_url)),
             readiness=Readiness(pool, receipts),
         )
 
@@ -175,6 +184,7 @@ def build_app(hub: Hub) -> Starlette:
         routes=[
             Route("/graphql", Guarded(HubView(build_schema(), context), authenticate)),
             *auth_routes(endpoints),
+            *people_routes(hub.accounts, hub.sign_in, hub.issuer.issuer),
             *portal_routes(),
             Route("/livez", alive),
             Route("/readyz", ready),

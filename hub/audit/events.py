@@ -319,6 +319,12 @@ _ALL = (
         ("client",),
         ("role", "status", "keys"),
     ),
+    EventType(
+        "code:operator:issued",
+        Kind.ADMIN,
+        "A one-time code was made for a person of the sandbox.",
+        ("account", "expiresAt"),
+    ),
     EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
     EventType(
         "precedence:operator:loaded",
@@ -333,6 +339,14 @@ _ALL = (
         ("version",),
         ("digest",),
     ),
+    EventType(
+        "session:hub:refused",
+        Kind.ADMIN,
+        "Somebody tried to sign in with a wrong code, or with a passkey of which there may be a copy.",
+        ("reason",),
+    ),
+    EventType("session:person:begun", Kind.ADMIN, "A person signed in.", ("role", "method", "session")),
+    EventType("session:person:ended", Kind.ADMIN, "A person signed out.", ("session", "cause")),
     EventType("schema:operator:migrated", Kind.ADMIN, "The database schema was migrated.", ("version",), ("before",)),
     EventType(
         "token:operator:issued",

@@ -18,7 +18,9 @@ from hub.sandbox.tokens import (
     PERSON_MINUTES,
     PERSON_MINUTES_MAX,
     check_minutes,
+    check_person,
     check_sandbox,
+    person_code,
     person_token,
     resolve,
     system_token,
@@ -74,6 +76,26 @@ def token(
         database = await open_database(settings)
         keys = FileKeys(settings.keys_folder)
         return await person_token(settings, database, keys, chosen, lifetime, operator=operator_name())
+
+    print(run(work()))
+
+
+@app.command()
+def code(
+    name: Annotated[str, typer.Argument(help="A person (borrower) or a role (RESIDENT: the first of it).")],
+) -> None:
+    """Print a one-time code with which one of the sandbox's people signs in at the hub's page; recorded.
+
+    It is good for five minutes and one use. Roles that need two factors cannot sign in with it.
+    """
+    chosen = check_person(resolve(name))
+    settings = read_settings()
+    check_sandbox(settings)
+
+    async def work() -> str:
+        database = await open_database(settings)
+        keys = FileKeys(settings.keys_folder)
+        return await person_code(settings, database, keys, chosen, operator=operator_name())
 
     print(run(work()))
 

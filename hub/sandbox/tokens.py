@@ -1,4 +1,4 @@
-"""Access tokens for the sandbox's banks and people, until people can sign in.
+"""Access tokens and one-time codes for the sandbox's banks and people.
 
 A system's token comes over the wire, as a bank gets its own: a signed assertion sent to the running hub. A person's
 token is issued in this process with the hub's key, and recorded before it leaves.
@@ -12,6 +12,8 @@ from hub.app import token_issuer
 from hub.auth.tokens import ACCOUNT_LIFETIME_MAX, LIFETIME
 from hub.core.errors import InputError, SettingsError, SourceError
 from hub.core.names import Role
+from hub.flows.account_desk import AccountDesk
+from hub.flows.issue_code import issue_code
 from hub.flows.issue_token import issue_token
 from hub.flows.receipts import receipt_desk
 from hub.sandbox.caller import SystemCaller
@@ -99,6 +101,27 @@ async def person_token(
         finally:
             await connection.close()
     return issued.token
+
+
+async def person_code(settings: Settings, database: Database, keys: KeyService, name: str, *, operator: str) -> str:
+    """A one-time code with which one of the sandbox's people signs in; recorded before it is returned.
+
+    Raises :class:`RefusedError` if the account is not open here, :class:`AuditError` if it cannot be recorded.
+    """
+    pool = await database.pool(DbRole.INGEST, size=1)
+    try:
+        async with receipt_desk(database, keys, settings.home) as receipts:
+            issued = await issue_code(AccountDesk(pool, keys, receipts), account_id(name), operator=operator)
+    finally:
+        await pool.close()
+    return issued.code
+
+
+def check_person(name: str) -> str:
+    """The name, if it is a person's. Raises :class:`InputError` for a system, which has a key of its own."""
+    if name in SYSTEMS:
+        raise InputError("systems do not sign in with codes.", remedy="See `hub sandbox token`.")
+    return name
 
 
 def check_sandbox(settings: Settings) -> Cast:

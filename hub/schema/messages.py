@@ -151,6 +151,7 @@ _EVENTS_ZH = {
     "quarantine:steward:discarded": "数据管理员废弃了一条被隔离的数据，内容已销毁",
     "record:hub:folded": "档案已更新",
     "log:auditor:exported": "审计日志被导出，其中本人的明细可读",
+    "session:person:begun": "本人登录",
     "token:operator:issued": "运行人员为本人账户签发了沙箱访问令牌",
 }
 

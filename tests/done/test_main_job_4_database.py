@@ -26,6 +26,9 @@ MAY_CALL = {
     "auth.claim_key", "auth.find_client", "auth.known_as", "auth.organisation_names", "auth.revoke_token",
     "auth.settle_key", "auth.use_assertion", "consent.ask", "consent.consents_of", "consent.grant_request",
     "consent.refuse_request", "consent.request_state", "consent.requests_of", "consent.withdraw",
+    # Signing in.
+    "auth.begin_by_code", "auth.begin_by_passkey", "auth.bind_token", "auth.find_passkey", "auth.find_session",
+    "auth.session_stands", "auth.sign_out", "auth.try_code",
 }  # fmt: skip
 """Every function of the hub's own that hub_app may execute."""
 
