@@ -1,4 +1,4 @@
-"""``python -m bench.load``: the first load of a prefecture, a day of changes, and a day without any.
+"""``python -m bench.load``: the first load of a prefecture, a day that changes 1% of it, and one without any change.
 
 The agencies of the sandbox answer at once, in a process of their own; the hub pulls as ``hub pull`` does, from the wire
 to the folded sections. Printed as JSON: rows and seconds by source, seconds by phase, memory of the hub.
@@ -56,7 +56,7 @@ async def measure(households: int, seed: int) -> dict[str, Any]:
         result: dict[str, Any] = {"households": households, "agencies are up, seconds": time.monotonic() - began}
         try:
             result["first load"] = await _pull(settings, database, sandbox)
-            await sandbox.advance(day_of(system_clock()) - timedelta(days=1))
+            await sandbox.advance(day_of(system_clock()) - timedelta(days=1), households // 100)
             result["one day"] = await _pull(settings, database, sandbox)
             result["nothing new"] = await _pull(settings, database, sandbox)
         finally:

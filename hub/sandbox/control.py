@@ -4,7 +4,8 @@ Plain HTTP on 127.0.0.1, with the bearer token of ``control.json`` in the sandbo
 
 * ``GET /control`` - the day of the prefecture and how each agency misbehaves;
 * ``POST /control/{source}`` - JSON object of changes (:mod:`hub.sandbox.misbehaviour`); answers with the whole state;
-* ``POST /advance`` - ``{"day": "YYYY-MM-DD"}``; answers with what an incremental pull must see;
+* ``POST /advance`` - ``{"day": "YYYY-MM-DD", "changes": 50}``; answers with what an incremental pull must see.
+  ``changes`` may be left out: how many rows change at tax, social insurance and each bank;
 * ``GET /truth`` - what the first pull must see.
 """
 
@@ -105,14 +106,17 @@ class ControlServer:
         return JSONResponse(await self._sandbox.misbehave_here(request.path_params["source"], changes))
 
     async def _advance(self, request: Request) -> Response:
-        wanted = (await _json_object(request)).get("day")
+        asked = await _json_object(request)
+        wanted, changes = asked.get("day"), asked.get("changes")
         try:
             day = date.fromisoformat(wanted) if isinstance(wanted, str) else None
         except ValueError:
             day = None
         if day is None:
             raise InputError("day is missing or no date.", remedy="Send the day as YYYY-MM-DD.")
-        change = await self._sandbox.advance_here(day)
+        if changes is not None and (type(changes) is not int or changes < 0):
+            raise InputError("changes is no count.", remedy="Send a whole number, or leave it out.")
+        change = await self._sandbox.advance_here(day, changes)
         return JSONResponse({"as_of": day.isoformat()} | truth_as_json(change.truth))
 
     async def _truth(self, _: Request) -> Response:

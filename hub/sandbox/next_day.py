@@ -44,7 +44,9 @@ class NextDayMaker:
         clinic: ClinicFeed,
         banks: dict[str, BankFeed],
         rng: Random,
+        changes: int | None = None,
     ) -> None:
+        """``changes``: rows that change at tax, social insurance and each bank; by default one for 1,000 households."""
         self._population = population
         self._life = life
         self._civil = civil
@@ -53,7 +55,7 @@ class NextDayMaker:
         self._clinic = clinic
         self._banks = banks
         self._rng = rng
-        self._count = max(2, len(population.households) // 1000)
+        self._count = max(2, len(population.households) // 1000 if changes is None else changes)
 
     def make(self, before: datetime, now: datetime) -> NextDay:
         """The changes between two mornings; the feeds are extended in place."""

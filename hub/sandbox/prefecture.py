@@ -71,8 +71,10 @@ class Prefecture:
             rows.sort(key=lambda row: row.key)
         return feed
 
-    def advance(self, day: date) -> NextDay:
+    def advance(self, day: date, changes: int | None = None) -> NextDay:
         """Let the days up to ``day`` pass: the feeds grow, and the changes with their expected fate are returned.
+
+        ``changes``: how many rows change at tax, social insurance and each bank, instead of one for 1,000 households.
 
         Raises :class:`InputError` if ``day`` is not after ``as_of``.
         """
@@ -81,7 +83,7 @@ class Prefecture:
         rng = self._rng(f"day/{day}")
         before, self.as_of = self.now, day
         change = NextDayMaker(
-            self.population, self.life, self.civil, self.tax, self.social, self.clinic, self.banks, rng
+            self.population, self.life, self.civil, self.tax, self.social, self.clinic, self.banks, rng, changes
         ).make(before, morning(day))
         self.now = morning(day)
         return change

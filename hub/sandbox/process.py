@@ -86,9 +86,9 @@ class SandboxProcess:
         """Change how an agency misbehaves; returns its whole state. Raises :class:`SourceError` if refused."""
         return await self._post(f"/control/{source}", changes)
 
-    async def advance(self, day: date) -> dict[str, Any]:
-        """Let the days up to ``day`` pass; returns what an incremental pull must see."""
-        return await self._post("/advance", {"day": day.isoformat()})
+    async def advance(self, day: date, changes: int | None = None) -> dict[str, Any]:
+        """Let the days up to ``day`` pass with so many changes at each agency; returns what a pull must see of them."""
+        return await self._post("/advance", {"day": day.isoformat(), "changes": changes})
 
     async def truth(self) -> dict[str, Any]:
         """What the first pull must see."""

@@ -124,9 +124,9 @@ class Sandbox:
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
 
-    async def advance(self, day: date) -> NextDay:
+    async def advance(self, day: date, changes: int | None = None) -> NextDay:
         """Let the days up to ``day`` pass at every agency; returns what an incremental pull must see."""
-        return await self._on_loop(self.advance_here(day))
+        return await self._on_loop(self.advance_here(day, changes))
 
     async def misbehave(self, source: str, **changes: Any) -> dict[str, Any]:
         """Change how an agency misbehaves (:mod:`hub.sandbox.misbehaviour`); returns its whole state."""
@@ -138,9 +138,9 @@ class Sandbox:
             known = {each.name for each in fields(agency.misbehaviour)}
             await self.misbehave(source, **{name: value for name, value in AT_ONCE.items() if name in known})
 
-    async def advance_here(self, day: date) -> NextDay:
+    async def advance_here(self, day: date, changes: int | None = None) -> NextDay:
         """The same as :meth:`advance`, called on the sandbox's own loop."""
-        change = self.prefecture.advance(day)
+        change = self.prefecture.advance(day, changes)
         self.clinic.add(change.clinic_files)
         await self.social.replicate(change.social_rows)
         return change

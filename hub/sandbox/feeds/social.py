@@ -87,6 +87,7 @@ class SocialMaker:
         base = now.replace(hour=2, minute=0, second=0, microsecond=0)
         # A monthly batch writes thousands of rows within one second: ties of the version are normal.
         self._batches = [base - timedelta(days=d, seconds=-s) for d in (0, 1, 2, 31) for s in (0, 1, 7)]
+        self._monthly = self._batches[-3:]
 
     def make(self) -> SocialFeed:
         """All rows."""
@@ -134,8 +135,13 @@ class SocialMaker:
             "aae180": f"{rng.randrange(3000, 9000)}.00",
             "aka120": "J06.9" if rng.random() < 0.02 else None,
             "aae100": "1",
-            "aae036": f"{rng.choice(self._batches):%Y-%m-%d %H:%M:%S}",
+            "aae036": f"{self._changed(person):%Y-%m-%d %H:%M:%S}",
         }
+
+    def _changed(self, person: Person) -> datetime:
+        """When a row was last written: by the monthly batch, for one person in ten perhaps by a nightly one."""
+        place = self._rng.randrange(len(self._batches))
+        return self._batches[place] if person.serial % 10 == 0 else self._monthly[place % len(self._monthly)]
 
     def _put(self, person: Person, kind: str) -> None:
         row = self._row(person, kind)
