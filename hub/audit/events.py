@@ -209,7 +209,10 @@ _ALL = (
     # Consent: changes of what a disclosure may rest on.
     _consent("consent:client:requested", "An organisation asked a person for consent."),
     _consent("consent:hub:expired", "A consent or a request for it ended by time."),
+    _consent("consent:client:revoked", "A recipient ended a consent that it had been given."),
+    _consent("consent:hub:ended", "A consent ended by law, as with a person's death."),
     _consent("consent:resident:granted", "A person gave consent."),
+    _consent("consent:resident:resumed", "A person let a paused consent count again."),
     _consent("consent:resident:refused", "A person refused a request for consent."),
     _consent("consent:resident:suspended", "A person suspended a consent."),
     _consent("consent:resident:withdrawn", "A person took a consent back."),
@@ -324,6 +327,13 @@ _ALL = (
         Kind.ADMIN,
         "A one-time code was made for a person of the sandbox.",
         ("account", "expiresAt"),
+    ),
+    EventType(
+        "endpoint:operator:changed",
+        Kind.ADMIN,
+        "Where an organisation or a source is told of changes was registered or closed.",
+        ("recipient", "status"),
+        ("local",),
     ),
     EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
     EventType(

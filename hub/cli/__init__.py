@@ -29,6 +29,7 @@ COMMANDS = {
     "household": "hub.cli.household",
     "coverage": "hub.cli.coverage",
     "client": "hub.cli.client",
+    "consent": "hub.cli.consent",
     "audit": "hub.cli.audit",
     "sandbox": "hub.cli.sandbox",
     "database": "hub.cli.database",

@@ -12,7 +12,9 @@ from uuid import UUID
 
 import asyncpg
 
+from hub.consent.receipt import PastStep
 from hub.consent.record import SignedTerms
+from hub.consent.states import RevocationCause, Verb
 from hub.consent.terms import Cap, OpenRequest
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
@@ -34,6 +36,12 @@ _REFUSALS: dict[str, HubError] = {
     "HB105": RefusedError("There is no such request waiting for an answer of yours.", code="REQUEST_NOT_OPEN"),
     "HB106": InputError("The terms differ from what was asked for.", code="CONSENT_TERMS"),
     "HB107": RefusedError("There is no such consent of yours in force.", code="CONSENT_NOT_IN_FORCE"),
+    "HB108": InputError("More days or queries than the purpose allows.", remedy="Ask for less.", code="CONSENT_CAP"),
+    "HB109": RefusedError(
+        "The proof that the person agreed is too weak for this purpose.",
+        remedy="See the levels of evidence in docs/CONSENT.md.",
+        code="EVIDENCE_TOO_LOW",
+    ),
     "23505": RefusedError(
         "Another decision on this consent came first.", remedy="Look again.", code="CHANGED_MEANWHILE"
     ),
@@ -61,7 +69,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class HeldConsent:
-    """A consent of a person with its present state: IN_FORCE, EXPIRED, WITHDRAWN, SUPERSEDED, SUSPENDED or REVOKED."""
+    """A consent of a person with its present state: IN_FORCE, or what it lacks.
+
+    That is a state of hub/consent/states.py, or NOT_YET, USED_UP, or UNFIT (the recipient or purpose is closed, or the
+    evidence is not enough).
+    """
 
     consent_id: UUID
     organisation_id: str
@@ -76,6 +88,19 @@ class HeldConsent:
     uses: int
     status: str
     ended_at: datetime | None
+    evidence_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A consent or request that time ended, with the event under which that is recorded."""
+
+    ev: UUID
+    consent_id: UUID
+    organisation_id: str
+    purpose: str
+    person_id: UUID | None
+    county: str | None
 
 
 @asynccontextmanager
@@ -126,6 +151,12 @@ async def ask(
     return Asked(**dict(row))
 
 
+async def cap_of(conn: asyncpg.Connection, purpose: Purpose) -> Cap | None:
+    """The most that a consent for a purpose may allow now; ``None`` where nobody can be asked for it."""
+    row = await conn.fetchrow("SELECT * FROM consent.cap_of($1)", purpose.value)
+    return None if row is None else Cap(**dict(row))
+
+
 async def requests_of(conn: asyncpg.Connection, asker: Asker, now: datetime) -> list[OpenRequest]:
     """All requests that fit the person behind the account, newest first. Raises NOT_AN_ADULT."""
     async with _told():
@@ -154,7 +185,7 @@ async def grant(
     """Put signed terms in force; an earlier consent for the same organisation and purpose is superseded."""
     async with _told():
         consent_id: UUID = await conn.fetchval(
-            "SELECT consent.grant_request($1, $2, $3, $4, $5, $6, $7)",
+            "SELECT consent.grant_request($1, $2, $3, $4, $5, $6, $7, $8)",
             asker.client_id,
             asker.token_id,
             request_id,
@@ -162,6 +193,7 @@ async def grant(
             record.signature,
             now,
             ev,
+            record.protected,
         )
     return consent_id
 
@@ -180,13 +212,77 @@ async def refuse(conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: 
     return Ended(**dict(row))
 
 
-async def withdraw(conn: asyncpg.Connection, asker: Asker, consent_id: UUID, now: datetime, ev: UUID) -> Ended:
-    """Take a consent back; waits for readers that rest on it at this moment. Raises CONSENT_NOT_IN_FORCE."""
+async def change(
+    conn: asyncpg.Connection, asker: Asker, consent_id: UUID, verb: Verb, now: datetime, ev: UUID
+) -> Ended:
+    """A step of the person himself: suspend, resume, withdraw. Waits for readers that rest on the consent just now.
+
+    Raises CONSENT_NOT_IN_FORCE where it is not his or there is no such step, CHANGED_MEANWHILE where another counts.
+    """
     async with _told():
         row = await conn.fetchrow(
-            "SELECT * FROM consent.withdraw($1, $2, $3, $4, $5)", asker.client_id, asker.token_id, consent_id, now, ev
+            "SELECT * FROM consent.change($1, $2, $3, $4, $5, $6)",
+            asker.client_id,
+            asker.token_id,
+            consent_id,
+            verb.value,
+            now,
+            ev,
         )
     return Ended(**dict(row))
+
+
+async def revoke(
+    conn: asyncpg.Connection, asker: Asker, consent_id: UUID, cause: RevocationCause, now: datetime, ev: UUID
+) -> tuple[Ended, str]:
+    """End a consent with cause; gives also the role that did it. Raises CONSENT_NOT_IN_FORCE."""
+    async with _told():
+        row = await conn.fetchrow(
+            "SELECT * FROM consent.revoke($1, $2, $3, $4, $5, $6)",
+            asker.client_id,
+            asker.token_id,
+            consent_id,
+            cause.value,
+            now,
+            ev,
+        )
+    facts = dict(row)
+    role = facts.pop("by_role")
+    return Ended(**facts), role
+
+
+async def record_of(
+    conn: asyncpg.Connection, asker: Asker, consent_id: UUID, now: datetime
+) -> tuple[SignedTerms, str, list[PastStep], UUID, str]:
+    """The stored record of the person's own consent, how it stands, its steps, and whose it is.
+
+    Raises CONSENT_NOT_IN_FORCE where it is not his.
+    """
+    rows = await conn.fetch(
+        "SELECT * FROM consent.record_of($1, $2, $3, $4)", asker.client_id, asker.token_id, consent_id, now
+    )
+    if not rows:
+        raise _REFUSALS["HB107"].__class__(_REFUSALS["HB107"].message, code="CONSENT_NOT_IN_FORCE")
+    first = rows[0]
+    steps = [PastStep(row["verb"], row["at"], row["cause"]) for row in rows]
+    terms = SignedTerms(first["terms"], first["signature"], first["protected"])
+    return terms, first["standing"], steps, first["person_id"], first["county"]
+
+
+async def deliveries_of(
+    conn: asyncpg.Connection, asker: Asker, after: tuple[str, UUID], limit: int
+) -> list[tuple[str, UUID, str]]:
+    """What the asker's organisation was told after a place: (transaction, id, text). Raises ASKER_REFUSED."""
+    async with _told():
+        rows = await conn.fetch(
+            "SELECT * FROM consent.deliveries_of($1, $2, $3, $4, $5)", asker.client_id, asker.token_id, *after, limit
+        )
+    return [tuple(row) for row in rows]
+
+
+async def expire_due(conn: asyncpg.Connection, now: datetime, limit: int) -> list[Lapsed]:
+    """Write down what time ended, at most ``limit`` of each kind. ``conn`` is a connection as hub_ingest."""
+    return [Lapsed(**dict(row)) for row in await conn.fetch("SELECT * FROM consent.expire_due($1, $2)", now, limit)]
 
 
 async def consents_of(conn: asyncpg.Connection, asker: Asker, now: datetime) -> list[HeldConsent]:

@@ -4,19 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, try_outbox
+from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request, try_outbox
+from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
+from hub.consent import store
+from hub.consent.states import Verb
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import Asker
 from hub.core.errors import StoreError
 from hub.core.ids import uuid7
 from hub.store.keys import KeyService
 
-POLICY = "consent-terms-1"
+POLICY = "consent-terms-2"
 """Version of the terms and notices, recorded with every change."""
 
 RECEIPT_SECONDS = 10.0
@@ -89,3 +93,38 @@ class ConsentDesk:
 def client_facts(asker: Asker, role: str) -> dict[str, str]:
     """The asker as the audit log writes him."""
     return {"client": asker.client_id, "role": role, "token": asker.token_id}
+
+
+async def take_own_step(
+    desk: ConsentDesk, asker: Asker, consent_id: UUID, verb: Verb, event: str, operation: Operation
+) -> tuple[store.Ended, Receipt]:
+    """A step that a person takes with his own consent, recorded under ``event``; no reason is asked.
+
+    Raises CONSENT_NOT_IN_FORCE where there is no such consent of his, or none that this step fits.
+    """
+    now, ev = desk.clock(), uuid7()
+    async with desk.change() as conn:
+        changed = await store.change(conn, asker, consent_id, verb, now, ev)
+        await append(
+            conn,
+            PendingEntry(
+                ev=ev,
+                kind=Kind.CONSENT,
+                event=event,
+                organisation="",
+                actor=asker.actor,
+                decision=Decision.ALLOW,
+                policy=POLICY,
+                purpose=changed.purpose,
+                operation=operation_hash(operation.document),
+                county=changed.county,
+                subjects=(changed.person_id,),
+                facts={
+                    "consent": str(consent_id),
+                    **client_facts(asker, "RESIDENT"),
+                    "persons": {str(changed.person_id): {"recipient": changed.organisation_id}},
+                },
+                sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
+            ),
+        )
+    return changed, await desk.receipts.wait(ev, RECEIPT_SECONDS)

@@ -9,7 +9,7 @@ from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.proof import Receipt
 from hub.consent import store
 from hub.consent.record import sign_terms
-from hub.consent.terms import Evidence, make_terms
+from hub.consent.terms import Cap, Choice, Evidence, make_terms
 from hub.core.canonical import digest
 from hub.core.disclosure import Asker
 from hub.core.ids import uuid7
@@ -52,9 +52,9 @@ async def grant_consent(desk: ConsentDesk, grant: ConsentGrant) -> tuple[Consent
         terms = make_terms(
             consent_id,
             request,
-            request.parts if grant.parts is None else grant.parts,
-            heightened_notice=grant.heightened_notice,
+            Choice(request.parts if grant.parts is None else grant.parts, grant.heightened_notice),
             evidence=Evidence(grant.asker.client_id, grant.asker.token_id),
+            cap=await store.cap_of(conn, request.purpose) or Cap(0, 0),
             now=now,
         )
         await store.grant(conn, grant.asker, grant.request_id, sign_terms(desk.keys, terms), now, ev)

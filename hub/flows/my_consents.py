@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hub.consent import store
+from hub.consent.notice import notice_text
 from hub.consent.store import HeldConsent
-from hub.consent.terms import OpenRequest, notice_text
+from hub.consent.terms import OpenRequest
 from hub.core.disclosure import Asker
 from hub.flows.consent_change import ConsentDesk
 

@@ -43,10 +43,11 @@ class ConsentRequested:
 async def request_consent(desk: ConsentDesk, request: ConsentRequest) -> tuple[ConsentRequested, Receipt]:
     """Store the request and record it. Raises :class:`InputError`, :class:`RefusedError` or :class:`AuditError`."""
     parts = tuple(part_key(part) for part in dict.fromkeys(request.parts))
-    cap = check_request(request.purpose, request.parts, request.days, request.uses)
     now, request_id, ev = desk.clock(), uuid7(), uuid7()
     answer_by = now + ANSWER_WITHIN
     async with desk.change() as conn:
+        most = await store.cap_of(conn, request.purpose)
+        cap = check_request(most, request.purpose, request.parts, request.days, request.uses)
         asked = await store.ask(
             conn,
             request.asker,

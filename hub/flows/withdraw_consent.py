@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.proof import Receipt
-from hub.consent import store
+from hub.consent.states import Verb
 from hub.core.disclosure import Asker
-from hub.core.ids import uuid7
-from hub.flows.consent_change import POLICY, RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
+from hub.flows.consent_change import ConsentDesk, Operation, take_own_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +29,7 @@ class ConsentWithdrawn:
 
 async def withdraw_consent(desk: ConsentDesk, change: ConsentWithdrawal) -> tuple[ConsentWithdrawn, Receipt]:
     """Store and record it. Raises CONSENT_NOT_IN_FORCE where there is nothing of this person's to end."""
-    now, ev = desk.clock(), uuid7()
-    async with desk.change() as conn:
-        ended = await store.withdraw(conn, change.asker, change.consent_id, now, ev)
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.CONSENT,
-                event="consent:resident:withdrawn",
-                organisation="",
-                actor=change.asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=ended.purpose,
-                operation=operation_hash(change.operation.document),
-                county=ended.county,
-                subjects=(ended.person_id,),
-                facts={
-                    "consent": str(change.consent_id),
-                    **client_facts(change.asker, "RESIDENT"),
-                    "persons": {str(ended.person_id): {"recipient": ended.organisation_id}},
-                },
-                sealed=seal_request(desk.keys, ev, change.operation.document, change.operation.variables),
-            ),
-        )
-    receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
+    ended, receipt = await take_own_step(
+        desk, change.asker, change.consent_id, Verb.WITHDRAW, "consent:resident:withdrawn", change.operation
+    )
     return ConsentWithdrawn(change.consent_id, ended.organisation_id), receipt

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import orjson
 
-from hub.consent.terms import CAPS
+from hub.consent.notice import PURPOSE_WORDS
 from hub.core.clock import iso
 from hub.core.disclosure import Disclosure, Part, Section
 from hub.core.fields import (
@@ -164,7 +164,7 @@ class _Answer:
                 "category": part.category.value,
                 "form": part.form,
                 "reason": reason,
-                "canAskConsent": reason in _ASKABLE and self._purpose in CAPS,
+                "canAskConsent": reason in _ASKABLE and self._purpose in PURPOSE_WORDS,
             }
             for place, part in self._places
             if (reason := self._withheld.get(part)) is not None

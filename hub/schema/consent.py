@@ -1,27 +1,23 @@
 """Resolvers of consent: each change is one flow, recorded before anybody is told."""
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
-from uuid import UUID
 
 import strawberry
 
 from hub.core.clock import iso
 from hub.core.disclosure import Part, SubjectByNumber
-from hub.core.errors import InputError, RefusedError
+from hub.core.errors import RefusedError
 from hub.core.names import Category, Form
-from hub.flows.consent_change import Operation
 from hub.flows.grant_consent import ConsentGrant, grant_consent
 from hub.flows.my_consents import my_consents, my_requests, request_state
 from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
 from hub.flows.request_consent import ConsentRequest as Request
 from hub.flows.request_consent import request_consent
 from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
-from hub.schema.borrower import KEY, Problem, acting_problems, not_allowed, subject_of
-from hub.schema.context import Info, OperationContext
-from hub.schema.messages import has_text, text
-from hub.schema.once import Facts, KeyRefusedError, once
+from hub.schema.borrower import Problem, acting_problems, not_allowed, subject_of
+from hub.schema.changing import changed, id_of, key_problems, operation_of, refused, uuid_of
+from hub.schema.context import Info
+from hub.schema.once import Facts
 from hub.schema.types.consent import (
     Consent,
     ConsentBook,
@@ -39,15 +35,11 @@ from hub.schema.types.consent import (
     RequestConsentInput,
     WithdrawConsentInput,
 )
-from hub.schema.types.problems import FieldError, InvalidInput, NotAllowed, NotFound, invalid
+from hub.schema.types.problems import InvalidInput, NotAllowed, NotFound, invalid
 from hub.schema.types.profile import BorrowerKey
 from hub.schema.types.scalars import DateTime, Digest
 
 REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
-_HIDDEN = frozenset({"REQUEST_NOT_OPEN", "REQUEST_UNKNOWN", "CONSENT_NOT_IN_FORCE"})
-"""Refusals that must look like the absence of the thing."""
-
-Made = TypeVar("Made")
 
 
 async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
@@ -62,9 +54,9 @@ async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
     return ConsentBook(
         requests=[
             ConsentRequest(
-                id=_id(shown.request.request_id),
+                id=id_of(shown.request.request_id),
                 organisation=Organisation(
-                    id=_id(shown.request.organisation_id),
+                    id=id_of(shown.request.organisation_id),
                     name_zh=shown.request.name_zh,
                     name_en=shown.request.name_en,
                 ),
@@ -82,8 +74,8 @@ async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
         ],
         consents=[
             Consent(
-                id=_id(held.consent_id),
-                organisation=Organisation(id=_id(held.organisation_id), name_zh=held.name_zh, name_en=held.name_en),
+                id=id_of(held.consent_id),
+                organisation=Organisation(id=id_of(held.organisation_id), name_zh=held.name_zh, name_en=held.name_en),
                 purpose=held.purpose,
                 parts=_parts(held.parts),
                 has_heightened_notice=held.heightened,
@@ -93,6 +85,7 @@ async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
                 uses=held.uses,
                 state=held.status,
                 ended_at=None if held.ended_at is None else DateTime(iso(held.ended_at)),
+                evidence_level=f"L{held.evidence_level}",
             )
             for held in consents
         ],
@@ -105,14 +98,14 @@ async def resolve_consent_request(
 ) -> ConsentRequestState | InvalidInput | NotFound | NotAllowed:
     """How a request of the asking organisation stands."""
     context = info.context
-    request = _uuid(id)
+    request = uuid_of(id)
     if request is None:
         return invalid(context.language, (("id",), "ID_MALFORMED"))
     try:
         state = await request_state(context.ports.consents, context.bearer.asker(), request)
     except RefusedError as refusal:
-        return _refused(context, refusal)
-    return ConsentRequestState(id=_id(request), state=state)
+        return refused(context, refusal)
+    return ConsentRequestState(id=id_of(request), state=state)
 
 
 async def resolve_request_consent(
@@ -136,7 +129,7 @@ async def resolve_request_consent(
         purpose=input.purpose,
         subject=subject,
         parts=parts,
-        operation=_operation(context),
+        operation=operation_of(context),
         application_ref=input.application_ref,
         days=input.valid_days,
         uses=input.max_uses,
@@ -146,7 +139,7 @@ async def resolve_request_consent(
         made, context.receipt = await request_consent(context.ports.consents, request)
         return {"request_id": str(made.request_id), "answer_by": iso(made.answer_by), "state": made.state}
 
-    answer = await _changed(context, input.idempotency_key, change, lambda facts: ConsentRequested(**facts))
+    answer = await changed(context, input.idempotency_key, change, lambda facts: ConsentRequested(**facts))
     if isinstance(answer, NotFound):
         return NotAllowed(code=answer.code, message=answer.message, remedy=None)
     return answer
@@ -158,8 +151,8 @@ async def resolve_grant_consent(
 ) -> ConsentGranted | InvalidInput | NotFound | NotAllowed:
     """The resident who asks says yes for himself."""
     context = info.context
-    request_id = _uuid(input.request_id)
-    problems = _key_problems(input.idempotency_key, "requestId", request_id)
+    request_id = uuid_of(input.request_id)
+    problems = key_problems(input.idempotency_key, "requestId", request_id)
     parts, unknown = _asked_parts(input.parts or [])
     problems += unknown
     if problems or request_id is None:
@@ -167,7 +160,7 @@ async def resolve_grant_consent(
     grant = ConsentGrant(
         asker=context.bearer.asker(),
         request_id=request_id,
-        operation=_operation(context),
+        operation=operation_of(context),
         parts=None if input.parts is None else tuple(f"{part.category}/{part.form}" for part in parts),
         heightened_notice=input.heightened_notice,
     )
@@ -184,7 +177,7 @@ async def resolve_grant_consent(
             "terms_digest": Digest(made.digest),
         }
 
-    return await _changed(
+    return await changed(
         context,
         input.idempotency_key,
         change,
@@ -198,17 +191,17 @@ async def resolve_refuse_consent(
 ) -> ConsentRefused | InvalidInput | NotFound | NotAllowed:
     """The resident who asks says no."""
     context = info.context
-    request_id = _uuid(input.request_id)
-    problems = _key_problems(input.idempotency_key, "requestId", request_id)
+    request_id = uuid_of(input.request_id)
+    problems = key_problems(input.idempotency_key, "requestId", request_id)
     if problems or request_id is None:
         return invalid(context.language, *problems)
-    refusal = ConsentRefusal(context.bearer.asker(), request_id, _operation(context))
+    refusal = ConsentRefusal(context.bearer.asker(), request_id, operation_of(context))
 
     async def change() -> Facts:
         made, context.receipt = await refuse_consent(context.ports.consents, refusal)
         return {"request_id": str(made.request_id), "organisation_id": made.organisation_id, "state": made.state}
 
-    return await _changed(context, input.idempotency_key, change, lambda facts: ConsentRefused(**facts))
+    return await changed(context, input.idempotency_key, change, lambda facts: ConsentRefused(**facts))
 
 
 async def resolve_withdraw_consent(
@@ -217,56 +210,17 @@ async def resolve_withdraw_consent(
 ) -> ConsentWithdrawn | InvalidInput | NotFound | NotAllowed:
     """The resident who asks takes a consent back."""
     context = info.context
-    consent_id = _uuid(input.consent_id)
-    problems = _key_problems(input.idempotency_key, "consentId", consent_id)
+    consent_id = uuid_of(input.consent_id)
+    problems = key_problems(input.idempotency_key, "consentId", consent_id)
     if problems or consent_id is None:
         return invalid(context.language, *problems)
-    withdrawal = ConsentWithdrawal(context.bearer.asker(), consent_id, _operation(context))
+    withdrawal = ConsentWithdrawal(context.bearer.asker(), consent_id, operation_of(context))
 
     async def change() -> Facts:
         made, context.receipt = await withdraw_consent(context.ports.consents, withdrawal)
         return {"consent_id": str(made.consent_id), "organisation_id": made.organisation_id, "state": made.state}
 
-    return await _changed(context, input.idempotency_key, change, lambda facts: ConsentWithdrawn(**facts))
-
-
-async def _changed(
-    context: OperationContext, key: str, change: Callable[[], Awaitable[Facts | None]], show: Callable[[Facts], Made]
-) -> Made | InvalidInput | NotFound | NotAllowed:
-    """Run a change once and turn its refusals into answers."""
-    try:
-        facts = await once(context, key, change)
-    except KeyRefusedError as refusal:
-        return invalid(context.language, (("input", "idempotencyKey"), refusal.code))
-    except InputError as error:
-        message = text(error.code, context.language) if has_text(error.code) else str(error)
-        answer = invalid(context.language)
-        answer.fields = [FieldError(path=["input"], code=error.code, message=message)]
-        return answer
-    except RefusedError as refusal:
-        return _refused(context, refusal)
-    if facts is None:
-        raise AssertionError("a change gives facts or raises")
-    return show(facts)
-
-
-def _refused(context: OperationContext, refusal: RefusedError) -> NotFound | NotAllowed:
-    if refusal.code in _HIDDEN:
-        return NotFound(code=refusal.code, message=text(refusal.code, context.language))
-    return not_allowed(context, refusal)
-
-
-def _operation(context: OperationContext) -> Operation:
-    return Operation(context.operation.text, context.variables)
-
-
-def _key_problems(key: str, name: str, found: UUID | None) -> list[Problem]:
-    problems: list[Problem] = []
-    if not KEY.fullmatch(key):
-        problems.append((("input", "idempotencyKey"), "KEY_MALFORMED"))
-    if found is None:
-        problems.append((("input", name), "ID_MALFORMED"))
-    return problems
+    return await changed(context, input.idempotency_key, change, lambda facts: ConsentWithdrawn(**facts))
 
 
 def _asked_parts(wanted: list[ConsentPartInput]) -> tuple[tuple[Part, ...], list[Problem]]:
@@ -287,16 +241,3 @@ def _parts(keys: tuple[str, ...] | list[str]) -> list[ConsentPart]:
     return [
         ConsentPart(category=category, form=Form(form)) for category, _, form in (key.partition("/") for key in keys)
     ]
-
-
-def _uuid(value: str) -> UUID | None:
-    """The id behind its one written form."""
-    try:
-        found = UUID(value)
-    except ValueError:
-        return None
-    return found if str(found) == value else None
-
-
-def _id(value: Any) -> Any:
-    return str(value)

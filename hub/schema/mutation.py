@@ -9,6 +9,7 @@ from hub.schema.consent import (
     resolve_request_consent,
     resolve_withdraw_consent,
 )
+from hub.schema.consent_steps import resolve_resume_consent, resolve_revoke_consent, resolve_suspend_consent
 from hub.schema.links import resolve_decide_link
 from hub.schema.quarantine import (
     resolve_discard_quarantined_row,
@@ -22,6 +23,7 @@ from hub.schema.types.consent import (
     RequestConsentResult,
     WithdrawConsentResult,
 )
+from hub.schema.types.consent_steps import RevokeConsentResult, SuspendConsentResult
 from hub.schema.types.links import DecideLinkResult
 from hub.schema.types.quarantine import (
     DiscardQuarantinedRowResult,
@@ -46,6 +48,16 @@ class Mutation:
     withdraw_consent: WithdrawConsentResult = strawberry.field(
         resolver=resolve_withdraw_consent,
         description="本人撤回同意，下一次查询即生效。 Take a consent back; it takes effect on the very next query.",
+    )
+    suspend_consent: SuspendConsentResult = strawberry.field(
+        resolver=resolve_suspend_consent, description="本人暂停同意，下一次查询即生效。 Pause a consent, at once."
+    )
+    resume_consent: SuspendConsentResult = strawberry.field(
+        resolver=resolve_resume_consent, description="本人恢复已暂停的同意。 Let a paused consent count again."
+    )
+    revoke_consent: RevokeConsentResult = strawberry.field(
+        resolver=resolve_revoke_consent,
+        description="获得同意的机构或平台依据事由终止同意。 End a consent with cause, by its recipient or by the hub.",
     )
     state_on_adverse: StateOnAdverseResult = strawberry.field(
         resolver=resolve_state_on_adverse,

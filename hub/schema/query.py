@@ -9,6 +9,7 @@ from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
 from hub.schema.challenges import resolve_challenges
 from hub.schema.consent import resolve_consent_request, resolve_consents
+from hub.schema.consent_steps import resolve_consent_changes, resolve_consent_receipt
 from hub.schema.coverage import resolve_coverage
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
@@ -16,6 +17,7 @@ from hub.schema.scorecards import resolve_source_scorecards
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
 from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
+from hub.schema.types.consent_steps import ConsentChangesResult, ConsentReceiptResult
 from hub.schema.types.coverage import CoverageResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
@@ -40,6 +42,14 @@ class Query:
     )
     consent_request: ConsentRequestStateResult = strawberry.field(
         resolver=resolve_consent_request, description="本机构请求的状态。 How a request of the own organisation stands."
+    )
+    consent_receipt: ConsentReceiptResult = strawberry.field(
+        resolver=resolve_consent_receipt,
+        description="本人一份同意的签名回执，供保存。 The signed receipt of one of the own consents, to keep.",
+    )
+    consent_changes: ConsentChangesResult = strawberry.field(
+        resolver=resolve_consent_changes,
+        description="本机构同意的变化，`since` 为上一页的游标。 Changes since a cursor; `first` is 1 to 100.",
     )
     access_history: AccessHistoryResult = strawberry.field(
         resolver=resolve_access_history,

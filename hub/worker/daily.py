@@ -12,6 +12,7 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, day_of
+from hub.flows.expire_consents import expire_consents
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.purge_quarantine import purge_quarantine
 from hub.flows.refresh_day import refresh_day
@@ -48,7 +49,11 @@ async def _purge(day: Day) -> object:
     return await purge_adverse(day.connection, day.keys, day.receipts, day.clock)
 
 
-JOBS = (Job("refresh-sections", _refresh), Job("purge-adverse", _purge))
+async def _expire(day: Day) -> int:
+    return await expire_consents(day.connection, day.receipts, day.clock)
+
+
+JOBS = (Job("refresh-sections", _refresh), Job("purge-adverse", _purge), Job("expire-consents", _expire))
 """In the order in which they are done."""
 
 

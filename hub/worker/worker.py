@@ -20,6 +20,7 @@ from hub.connectors.registry import connector_for
 from hub.connectors.sources import Source, kind_of
 from hub.core.clock import Clock, system_clock
 from hub.core.errors import HubError, SettingsError, StoreError
+from hub.flows.deliver_changes import deliver_changes
 from hub.flows.pull import PullRunningError, Run, SourceToPull, pull_once
 from hub.records.circuits import circuit_of
 from hub.store.database import Database, DbRole
@@ -103,6 +104,7 @@ class Worker:
             stopped = asyncio.create_task(self._stopping.wait())
             tasks = [asyncio.create_task(self._tend(source, turn)) for source in self._sources]
             tasks += [asyncio.create_task(self._daily(turn)), asyncio.create_task(self._beat(connection))]
+            tasks.append(asyncio.create_task(self._tell()))
             try:
                 await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -213,6 +215,21 @@ class Worker:
             return  # looked at again before long
         finally:
             await connection.close()
+
+    # What others are told ------------------------------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        while not _is_cancelled():
+            connection = await self._database.connect(DbRole.INGEST)
+            try:
+                await deliver_changes(connection, self._keys, self._clock)
+            except _LOST:
+                raise
+            except Exception as error:
+                _log.error("changes were not told", code=type(error).__name__)
+            finally:
+                await connection.close()
+            await self._sleep(_LOOK_SECONDS)
 
     # Time ---------------------------------------------------------------------------------------------------------
 

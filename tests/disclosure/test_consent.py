@@ -89,8 +89,10 @@ async def test_the_answer_to_a_request_is_the_same_for_anybody_and_nobody(world:
 
 async def test_the_stored_record_is_signed_and_is_what_is_applied(world: World, desk: ConsentDesk) -> None:
     granted = await say_yes(desk, (await ask(desk, HEAD)).request_id, parts=PARTS[:2])
-    row = await world.owner.fetchrow("SELECT terms, signature, digest FROM consent.record")
-    assert is_genuine(SignedTerms(row["terms"], row["signature"]), world.keys.signing_key(SIGNING_KEY).public_key())
+    row = await world.owner.fetchrow("SELECT terms, signature, protected, digest FROM consent.record")
+    assert is_genuine(
+        SignedTerms(row["terms"], row["signature"], row["protected"]), world.keys.signing_key(SIGNING_KEY).public_key()
+    )
     assert row["digest"].hex() == granted.digest
     basis = await world.owner.fetchrow("SELECT * FROM consent.basis")
     assert json.loads(row["terms"])["parts"] == basis["parts"] == list(PARTS[:2])

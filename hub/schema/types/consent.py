@@ -60,9 +60,11 @@ class Consent:
     max_uses: int | None = strawberry.field(description="最多查询次数。 How many queries it allows.")
     uses: int = strawberry.field(description="已查询次数。 How many were made.")
     state: str = strawberry.field(
-        description="状态：IN_FORCE、EXPIRED、WITHDRAWN、SUPERSEDED、SUSPENDED、REVOKED。 How it stands."
+        description="状态：IN_FORCE、SUSPENDED、USED_UP、EXPIRED、WITHDRAWN、REVOKED、SUPERSEDED、INVALIDATED、UNFIT。"
+        " How it stands."
     )
     ended_at: DateTime | None = strawberry.field(description="终止时间。 When it was ended.")
+    evidence_level: str = strawberry.field(description="证据级别，L0至L4。 How far it is proved, L0 to L4.")
 
 
 @strawberry.type(
