@@ -19,15 +19,22 @@ from starlette.routing import Route
 from hub.access.publish import check_published
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
+from hub.auth.authorize import AuthorizePages, Visitors
+from hub.auth.dpop import Nonces, Proof
 from hub.auth.forms import Cookies
-from hub.auth.routes import auth_routes, bearer_token
-from hub.auth.server import AuthorizationEndpoints
+from hub.auth.grant_endpoint import GrantEndpoint
+from hub.auth.grant_store import GrantStore
+from hub.auth.refusals import Refusals
+from hub.auth.resource import Presented, ResourceGuard
+from hub.auth.routes import auth_routes
+from hub.auth.server import AuthorizationEndpoints, Parts
 from hub.auth.sign_in import SignInDesk
 from hub.auth.sign_in_pages import people_routes
-from hub.auth.store import AuthStore
+from hub.auth.store import AuthStore, BearerState
 from hub.auth.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
 from hub.core.clock import Clock, system_clock
-from hub.core.errors import SettingsError, StoreError
+from hub.core.disclosure import UnspentProof
+from hub.core.errors import RefusedError, SettingsError, StoreError
 from hub.flows.account_desk import AccountDesk
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
@@ -92,12 +99,20 @@ class Hub:
     verifier: TokenVerifier
     accounts: AccountDesk
     sign_in: SignInDesk
+    endpoints: AuthorizationEndpoints
+    pages: AuthorizePages
+    guard: ResourceGuard
+    nonces: Nonces
     readiness: Readiness
 
 
 @asynccontextmanager
-async def open_hub(settings: Settings, database: Database, clock: Clock = system_clock) -> AsyncIterator[Hub]:
+async def open_hub(
+    settings: Settings, database: Database, clock: Clock = system_clock, visitors: Visitors | None = None
+) -> AsyncIterator[Hub]:
     """Open everything that answers requests, and close it in the opposite order.
+
+    ``visitors`` knows who has signed in with a browser; if not given, the hub's own desk.
 
     Raises :class:`~hub.core.errors.HubError` if the database, the rules or the audit log are not fit for answering.
     """
@@ -118,50 +133,44 @@ async def open_hub(settings: Settings, database: Database, clock: Clock = system
         discloser = await stack.enter_async_context(Discloser(pool, keys, receipts))
         auditor = await database.pool(DbRole.AUDITOR, size=AUDITOR_CONNECTIONS)
         stack.push_async_callback(auditor.close)
-        store = AuthStore(pool, keys)
+        store, grants, nonces = AuthStore(pool, keys), GrantStore(pool), Nonces(keys, clock)
+        consents, verifier = ConsentDesk(pool, keys, receipts, clock), TokenVerifier.of(issuer)
+        parts = Parts(issuer, store, grants, consents, nonces)
         accounts = AccountDesk(pool, keys, receipts, clock)
+        sign_in = SignInDesk(accounts, Cookies(settings.public_url))
         yield Hub(
             database=database,
             pool=pool,
             sequencer=sequencer,
             ports=Ports(
                 disclosing=discloser,
-                consents=ConsentDesk(pool, keys, receipts, clock),
+                consents=consents,
                 stewards=StewardDesk(database, keys, receipts, clock),
                 auditor=auditor,
                 keys=store,
+                proofs=_Proofs(store, parts.refusals),
                 selections=Selections(build_schema().graphql),
                 clock=clock,
             ),
             auth=store,
             issuer=issuer,
-            verifier=TokenVerifier.of(issuer),
+            verifier=verifier,
             accounts=accounts,
-            sign_in=SignInDesk(accounts, Cookies(settings.public_url)),
+            sign_in=sign_in,
+            endpoints=AuthorizationEndpoints(parts),
+            pages=AuthorizePages(issuer.issuer, store, grants, consents, visitors or sign_in, clock),
+            guard=ResourceGuard(verifier, settings.public_url, nonces, clock),
+            nonces=nonces,
             readiness=Readiness(pool, receipts),
         )
 
 
 def build_app(hub: Hub) -> Starlette:
     """The ASGI application over an opened hub."""
-    endpoints = AuthorizationEndpoints(hub.issuer, hub.auth)
 
     async def authenticate(request: Request) -> Bearer | None:
-        token = bearer_token(request)
-        if token is None:
-            return None
-        claims = hub.verifier.verify(token)
-        bearer = Bearer(claims.subject, claims.token_id, claims.is_system)
-        if claims.is_system:
-            # The statement that answers a system reads its registration and the revocations itself.
-            return bearer
-        try:
-            state = await hub.auth.bearer_state(claims.token_id, claims.subject)
-        except _DATABASE_ERRORS as error:
-            raise StoreError("the database does not answer.", remedy="Try again.") from error
-        if state is None:
-            raise InvalidTokenError("the access token cannot be used.", remedy="Get a new one.")
-        return Bearer(claims.subject, claims.token_id, False, state.person_id)
+        presented = hub.guard.presented(request)
+        return None if presented is None else await _bearer(hub.auth, presented)
 
     async def context(request: Request) -> OperationContext:
         return OperationContext(
@@ -182,8 +191,20 @@ def build_app(hub: Hub) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/graphql", Guarded(HubView(build_schema(), context), authenticate)),
-            *auth_routes(endpoints),
+            Route(
+                "/graphql",
+                Guarded(
+                    HubView(build_schema(), context),
+                    authenticate,
+                    hub.nonces.current,
+                    lambda error: hub.endpoints.refusals.count("graphql", error),
+                ),
+            ),
+            *auth_routes(
+                hub.endpoints,
+                hub.pages,
+                GrantEndpoint(hub.guard, hub.auth, hub.endpoints.grants, hub.ports.consents, hub.nonces),
+            ),
             *people_routes(hub.accounts, hub.sign_in, hub.issuer.issuer),
             *portal_routes(),
             Route("/livez", alive),
@@ -193,6 +214,42 @@ def build_app(hub: Hub) -> Starlette:
     )
 
 
+async def _bearer(store: AuthStore, presented: Presented) -> Bearer:
+    """Whom a good token and proof speak for. Raises an error of the token or the proof, or :class:`StoreError`."""
+    claims, proof = presented.claims, presented.proof
+    if claims.is_system:
+        # The statement that answers a system reads its registration and the revocations, and uses the proof up, itself.
+        unspent = None if proof is None else UnspentProof(proof.digest, proof.until)
+        return Bearer(claims.bearer, claims.token_id, True, grant=claims.grant, proof=unspent)
+    state = await _state(store, claims.token_id, claims.bearer, proof)
+    if state is None:
+        raise InvalidTokenError("the access token cannot be used.", remedy="Get a new one.")
+    return Bearer(claims.bearer, claims.token_id, False, state.person_id)
+
+
+async def _state(store: AuthStore, token_id: str, bearer: str, proof: Proof | None) -> BearerState | None:
+    try:
+        return await store.bearer_state(token_id, bearer, proof)
+    except _DATABASE_ERRORS as error:
+        raise StoreError("the database does not answer.", remedy="Try again.") from error
+
+
+class _Proofs:
+    """Uses up the proofs of systems' operations that are no disclosures."""
+
+    def __init__(self, store: AuthStore, refusals: Refusals) -> None:
+        self._store = store
+        self._refusals = refusals
+
+    async def spend(self, token_id: str, bearer: str, proof: UnspentProof) -> bool:
+        try:
+            state = await _state(self._store, token_id, bearer, Proof("", proof.digest, proof.until))
+        except RefusedError as error:
+            self._refusals.count("graphql", error.code.lower())
+            return False
+        return state is not None
+
+
 def build_metrics(hub: Hub) -> Starlette:
     """The application of the metrics listener."""
-    return metrics_app(hub.ports.auditor, hub.readiness.problems)
+    return metrics_app(hub.ports.auditor, hub.readiness.problems, (hub.endpoints.refusals.counter,))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -17,6 +18,10 @@ _COUNTY = re.compile(r"[0-9]{6}")
 _BANK_CODE = re.compile(r"[0-9]{12}")
 KINDS = ("BANK", "AGENCY", "INSURER", "MUTUAL_SOCIETY", "PROVIDER", "GOVERNMENT")
 STATUSES = ("ACTIVE", "SUSPENDED", "CLOSED")
+RESERVED_CLIENTS = frozenset({"hub-accounts"})
+"""The client of tokens that the sandbox gives to its accounts."""
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 RESERVED_ORGANISATIONS = frozenset({"hub", "unknown"})
 """Written in the audit log for the hub's own people and for askers that nobody knows."""
 
@@ -33,7 +38,11 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A system that may ask. ``jwks`` is its public key set (RFC 7517), already checked by the caller."""
+    """A system that may ask. ``jwks`` is its public key set (RFC 7517), already checked by the caller.
+
+    ``redirect_uris`` are where a browser may be sent back to after a person's decision, compared to the letter.
+    ``is_dpop_required``: its tokens are bound to a key that it proves with every use (RFC 9449).
+    """
 
     client_id: str
     organisation_id: str
@@ -42,6 +51,20 @@ class Client:
     purposes: tuple[Purpose, ...]
     jwks: Mapping[str, Any]
     max_subjects_per_day: int
+    status: str = "ACTIVE"
+    redirect_uris: tuple[str, ...] = ()
+    is_dpop_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An app through which people use the hub themselves; it has keys of its own and belongs to no organisation."""
+
+    client_id: str
+    name_zh: str
+    name_en: str
+    jwks: Mapping[str, Any]
+    redirect_uris: tuple[str, ...]
     status: str = "ACTIVE"
 
 
@@ -57,6 +80,21 @@ def check_organisation(organisation: Organisation) -> None:
         raise _refused("an organisation has a Chinese and an English name")
 
 
+def check_redirect_uris(uris: tuple[str, ...]) -> None:
+    """Refuse addresses to which no code may be sent: https, or http on the machine itself, and nothing to guess at.
+
+    Raises :class:`InputError`.
+    """
+    for uri in uris:
+        parts = urlsplit(uri)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        plain = uri.isascii() and uri.isprintable() and not set(uri) & set(" #\\*<>\"';,")
+        if not is_safe or not parts.hostname or parts.username is not None or not plain or len(uri) > 1000:
+            raise _refused("a redirect URI is an https address (or http on 127.0.0.1) without fragment and wildcard")
+    if len(uris) > 10:
+        raise _refused("a client has at most 10 redirect URIs")
+
+
 def check_client(client: Client) -> None:
     """Refuse a system that could never get an answer, or too many. Raises :class:`InputError`."""
     if not _ID.fullmatch(client.client_id):
@@ -65,8 +103,11 @@ def check_client(client: Client) -> None:
         raise _refused("a client has at least one county, by its 6-digit code")
     if client.max_subjects_per_day < 1:
         raise _refused("the daily limit of people must be at least 1")
+    if client.client_id in RESERVED_CLIENTS:
+        raise _refused("this id is the hub's own")
     if client.status not in STATUSES:
         raise _refused(f"a client's status is one of {', '.join(STATUSES)}")
+    check_redirect_uris(client.redirect_uris)
     open_purposes = {cell.purpose for cell in compiled().cells if cell.role is client.role and cell.closed is None}
     idle = sorted(set(client.purposes) - open_purposes)
     if not client.purposes or idle:
@@ -92,17 +133,18 @@ async def save_organisation(conn: asyncpg.Connection, organisation: Organisation
 async def save_client(conn: asyncpg.Connection, client: Client) -> None:
     """Make or change a system; ``conn`` is a connection as owner. Its organisation and role cannot change."""
     check_client(client)
-    if await conn.fetchval("SELECT true FROM auth.account WHERE account_id = $1", client.client_id):
-        raise _refused("this id belongs to a person's account")
+    await _check_id_is_free(conn, client.client_id, "auth.app")
     if not await conn.fetchval(
         "SELECT true FROM access.organisation WHERE organisation_id = $1", client.organisation_id
     ):
         raise _refused("its organisation is not registered")
     kept = await conn.fetchrow(
         "INSERT INTO access.client AS c (client_id, organisation_id, role, county_codes, purposes, jwks, status,"
-        " max_subjects_per_day) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)"
+        " max_subjects_per_day, redirect_uris, is_dpop_required)"
+        " VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)"
         " ON CONFLICT (client_id) DO UPDATE SET county_codes = excluded.county_codes, purposes = excluded.purposes,"
-        " jwks = excluded.jwks, status = excluded.status, max_subjects_per_day = excluded.max_subjects_per_day"
+        " jwks = excluded.jwks, status = excluded.status, max_subjects_per_day = excluded.max_subjects_per_day,"
+        " redirect_uris = excluded.redirect_uris, is_dpop_required = excluded.is_dpop_required"
         " RETURNING organisation_id, role",
         client.client_id,
         client.organisation_id,
@@ -112,9 +154,40 @@ async def save_client(conn: asyncpg.Connection, client: Client) -> None:
         json.dumps(dict(client.jwks)),
         client.status,
         client.max_subjects_per_day,
+        list(client.redirect_uris),
+        client.is_dpop_required,
     )
     if (kept["organisation_id"], kept["role"]) != (client.organisation_id, client.role.value):
         raise _refused("its organisation and role are fixed; register a new id instead")
+
+
+async def save_app(conn: asyncpg.Connection, app: App) -> None:
+    """Make or change an app of people; ``conn`` is a connection as owner. Raises :class:`InputError`."""
+    if not _ID.fullmatch(app.client_id) or app.client_id in RESERVED_CLIENTS or app.status not in STATUSES:
+        raise _refused(f"an app has an id of 1 to 64 letters, digits or ._:- and a status of {', '.join(STATUSES)}")
+    if not app.redirect_uris or not app.name_zh.strip() or not app.name_en.strip():
+        raise _refused("an app has a Chinese and an English name and at least one redirect URI")
+    check_redirect_uris(app.redirect_uris)
+    await _check_id_is_free(conn, app.client_id, "access.client")
+    await conn.execute(
+        "INSERT INTO auth.app (client_id, name_zh, name_en, jwks, redirect_uris, status)"
+        " VALUES ($1, $2, $3, $4::jsonb, $5, $6)"
+        " ON CONFLICT (client_id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en,"
+        " jwks = excluded.jwks, redirect_uris = excluded.redirect_uris, status = excluded.status",
+        app.client_id,
+        app.name_zh,
+        app.name_en,
+        json.dumps(dict(app.jwks)),
+        list(app.redirect_uris),
+        app.status,
+    )
+
+
+async def _check_id_is_free(conn: asyncpg.Connection, client_id: str, other: str) -> None:
+    if await conn.fetchval("SELECT true FROM auth.account WHERE account_id = $1", client_id):
+        raise _refused("this id belongs to a person's account")
+    if await conn.fetchval(f"SELECT true FROM {other} WHERE client_id = $1", client_id):
+        raise _refused("this id belongs to another kind of client")
 
 
 def _refused(why: str) -> InputError:

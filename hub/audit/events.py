@@ -207,6 +207,7 @@ _ALL = (
         ("area", "client", "role", "token"),
     ),
     # Consent: changes of what a disclosure may rest on.
+    _consent("consent:client:given_up", "An organisation gave up a consent that it had asked for."),
     _consent("consent:client:requested", "An organisation asked a person for consent."),
     _consent("consent:hub:expired", "A consent or a request for it ended by time."),
     _consent("consent:client:revoked", "A recipient ended a consent that it had been given."),
@@ -358,6 +359,12 @@ _ALL = (
     EventType("session:person:begun", Kind.ADMIN, "A person signed in.", ("role", "method", "session")),
     EventType("session:person:ended", Kind.ADMIN, "A person signed out.", ("session", "cause")),
     EventType("schema:operator:migrated", Kind.ADMIN, "The database schema was migrated.", ("version",), ("before",)),
+    EventType(
+        "token:client:refused",
+        Kind.ADMIN,
+        "A system that had proved itself was refused a token; the first few refusals of a minute.",
+        ("client", "reason", "endpoint"),
+    ),
     EventType(
         "token:operator:issued",
         Kind.ADMIN,

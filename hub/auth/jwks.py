@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -57,6 +58,23 @@ def _refused(why: str) -> InputError:
     )
 
 
+class Signatures(jws.JWSRegistry):
+    """What a signature's header may be: as long as one with an RSA key in it; members that we do not know count as
+    absent, but for ``crit`` (RFC 7515 section 4.1.11).
+    """
+
+    max_header_length = 4096
+
+    def __init__(self, algorithms: tuple[str, ...]) -> None:
+        super().__init__(algorithms=algorithms, strict_check_header=False)
+
+
+@lru_cache
+def signatures(*algorithms: str) -> Signatures:
+    """The registry for these algorithms and no other."""
+    return Signatures(algorithms)
+
+
 def signed_payload(
     text: str, keys: tuple[PublicKey, ...], algorithms: tuple[str, ...] = ALGORITHMS
 ) -> jws.CompactSignature:
@@ -73,7 +91,7 @@ def signed_payload(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SecurityWarning)
-                return jws.deserialize_compact(text, key, algorithms=algorithms)
+                return jws.deserialize_compact(text, key, registry=signatures(*algorithms))
         except (JoseError, ValueError, TypeError):
             continue
     raise ValueError("no known key made this signature")

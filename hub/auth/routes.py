@@ -1,7 +1,9 @@
-"""The HTTP side of the authorization server, and the check of a bearer's token (RFC 6750)."""
+"""The HTTP side of the authorization server."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -9,48 +11,65 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hub.auth.server import Answer, AuthorizationEndpoints, metadata
+from hub.auth.authorize import AuthorizePages
+from hub.auth.grant_endpoint import GrantEndpoint
+from hub.auth.metadata import metadata
+from hub.auth.server import Answer, AuthorizationEndpoints, Posted
+from hub.core.errors import HubError
 
 LOG = logging.getLogger("hub.auth")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PUBLIC = {"cache-control": "public, max-age=300"}
 
 
-def auth_routes(endpoints: AuthorizationEndpoints) -> list[Route]:
-    """Routes of the token, revocation, key and metadata documents."""
+def auth_routes(endpoints: AuthorizationEndpoints, pages: AuthorizePages, grants: GrantEndpoint) -> list[Route]:
+    """Routes of the back channel, of the consent page, and of the documents."""
 
-    async def answer(work: Callable[[bytes, dict[str, str]], Awaitable[Answer]], request: Request) -> Response:
-        try:
-            return _json(*await work(await request.body(), dict(request.headers)))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            LOG.error("the token endpoint cannot reach the database: %s", type(error).__name__)
-            return _json(503, {"error": "temporarily_unavailable"}, {"retry-after": "5", "cache-control": "no-store"})
+    def posted(path: str, work: Callable[[Posted], Awaitable[Answer]]) -> Route:
+        async def answer(request: Request) -> Response:
+            given = Posted(
+                path,
+                await request.body(),
+                request.headers.get("content-type", ""),
+                tuple(request.headers.getlist("dpop")),
+            )
+            return await _answered(work(given))
 
-    async def token(request: Request) -> Response:
-        return await answer(endpoints.token, request)
+        return Route(path, answer, methods=["POST"])
 
-    async def revoke(request: Request) -> Response:
-        return await answer(endpoints.revoke, request)
+    async def grant(request: Request) -> Response:
+        found = request.path_params["grant_id"]
+        return await _answered(grants.answer(request, UUID(found) if _UUID.fullmatch(found) else None))
 
     async def keys(_: Request) -> Response:
-        return _json(200, endpoints.issuer.jwks(), {"cache-control": "public, max-age=300"})
+        return _json(200, endpoints.issuer.jwks(), _PUBLIC)
 
     async def document(_: Request) -> Response:
-        return _json(200, metadata(endpoints.issuer.issuer), {"cache-control": "public, max-age=300"})
+        return _json(200, metadata(endpoints.issuer.issuer), _PUBLIC)
 
     return [
-        Route("/oauth2/token", token, methods=["POST"]),
-        Route("/oauth2/revoke", revoke, methods=["POST"]),
+        posted("/oauth2/token", endpoints.token),
+        posted("/oauth2/par", endpoints.push),
+        posted("/oauth2/introspect", endpoints.introspect),
+        posted("/oauth2/revoke", endpoints.revoke),
+        Route("/oauth2/grants/{grant_id}", grant, methods=["GET", "DELETE"]),
+        Route("/oauth2/authorize", pages.show, methods=["GET"]),
+        Route("/oauth2/authorize", pages.decide, methods=["POST"]),
+        Route("/oauth2/pages.css", pages.style, methods=["GET"]),
         Route("/oauth2/jwks", keys, methods=["GET"]),
         Route("/.well-known/oauth-authorization-server", document, methods=["GET"]),
     ]
 
 
-def bearer_token(request: Request) -> str | None:
-    """The token of the ``Authorization`` header; never one from a URL or a form. ``None`` if there is none."""
-    values = request.headers.getlist("authorization")
-    if len(values) != 1:
-        return None
-    scheme, _, token = values[0].partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+async def _answered(work: Awaitable[Answer]) -> Response:
+    try:
+        return _json(*await work)
+    except HubError as error:
+        code = error.code
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        code = type(error).__name__
+    LOG.error("the authorization server cannot answer: %s", code)
+    return _json(503, {"error": "temporarily_unavailable"}, {"retry-after": "5", "cache-control": "no-store"})
 
 
 def _json(status: int, body: dict[str, object], headers: dict[str, str]) -> Response:

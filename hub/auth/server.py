@@ -1,219 +1,208 @@
-"""The authorization server: Authlib's client-credentials grant and client-assertion core, made strict.
+"""The back-channel endpoints of the authorization server, apart from HTTP: token, push, introspection, revocation.
 
-Authlib's hooks are synchronous, so the client is loaded before they are called, and the use of the assertion's ``jti``
-is recorded after its signature was checked; the token leaves only then. What Authlib's defaults would let through is
-closed here and pinned by tests: weak algorithms, an audience list, far expiry, repeated parameters, telling errors.
+Every request is authenticated by a signed assertion, and every credential is used once. The order is the same
+everywhere: what can be checked without the database first, then one statement that uses the credentials up, then what
+was asked for. What Authlib's defaults would let through is closed here and pinned by tests/auth/test_canaries.py.
 """
 
-import json
-import re
 from collections import defaultdict
-from datetime import datetime
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
-from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError, OAuth2Error
-from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
-from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
-from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
+from authlib.oauth2.rfc6749.errors import (
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+    UnauthorizedClientError,
+)
 
-from hub.auth.jwks import PublicKey, read_jwks, signed_payload
-from hub.auth.store import AuthStore, RegisteredClient
-from hub.auth.tokens import LIFETIME, InvalidTokenError, TokenIssuer, TokenVerifier
-from hub.core.clock import SHANGHAI, Clock
-from hub.core.errors import InputError
+from hub.auth.client_assertion import METHOD, ONE_TEXT, Client, ClientAssertion, FormRequest, RefusedClientError
+from hub.auth.dpop import InvalidProofError, NonceNeededError, Nonces, Proof, ProofChecker
+from hub.auth.grant_store import REQUEST_SECONDS, Grant, GrantStore, Pushed, new_secret
+from hub.auth.grants import TokenServer
+from hub.auth.par import URI_PREFIX, check_push
+from hub.auth.rar import ConsentWanted, InvalidDetailsError, granted_details
+from hub.auth.refusals import Refusals
+from hub.auth.store import AuthStore
+from hub.auth.tokens import LIFETIME, Claims, Holder, InvalidTokenError, TokenIssuer, TokenVerifier, new_token_id
+from hub.core.clock import SHANGHAI, day_of
+from hub.core.disclosure import Asker
+from hub.core.errors import InputError, RefusedError
+from hub.flows.consent_change import ConsentDesk, Operation
+from hub.flows.disclose import pseudonym_space
+from hub.flows.request_consent import ConsentRequest, request_consent
 
-ASSERTION_LIFE_MAX_SECONDS = 300
-"""How far ahead an assertion may run out; until then its id is remembered."""
+ANSWER_WITHIN = timedelta(minutes=15)
+"""How long the person who is asked through a browser may take; nobody is asked again later."""
 
-_LEEWAY_SECONDS = 10
-_JTI_MAX = 256
-_ASSERTION_MAX = 8192
-_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
-"""What JSON can carry and neither UTF-8 nor the database can."""
-_METHOD = "private_key_jwt"
-_ONE_TEXT = "Client authentication failed."
-
-
-class _RefusedError(InvalidClientError):  # type: ignore[misc]
-    """One text for every failed authentication, so that nobody can list clients or probe keys."""
-
-    def __init__(self) -> None:
-        super().__init__(description=_ONE_TEXT, status_code=401)
-
-
-class _Client(ClientMixin):  # type: ignore[misc]
-    """A registered system as Authlib sees it."""
-
-    def __init__(self, found: RegisteredClient, keys: tuple[PublicKey, ...]) -> None:
-        self.client_id = found.client_id
-        self.keys = keys
-
-    def get_client_id(self) -> str:
-        return self.client_id
-
-    def get_allowed_scope(self, scope: str) -> str:
-        return ""
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method == _METHOD
-
-    def check_grant_type(self, grant_type: str) -> bool:
-        return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
-
-
-class _Request(OAuth2Request):  # type: ignore[misc]
-    """One POST with a form body. TLS ends at the proxy, so the scheme of the inner hop is not judged."""
-
-    def __init__(self, form: dict[str, str], headers: dict[str, str], client: _Client | None) -> None:
-        super().__init__("POST", "https://hub.invalid/oauth2", headers=headers)
-        self._form = form
-        self.payload = BasicOAuth2Payload(form)
-        self.known_client = client
-        self.assertion_claims: dict[str, Any] | None = None
-
-    @property
-    def form(self) -> dict[str, str]:
-        return self._form
-
-
-class _ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
-    """RFC 7523 client authentication with the checks that FAPI 2.0 asks for."""
-
-    CLIENT_AUTH_METHOD = _METHOD
-
-    def __init__(self, issuer: str, clock: Clock) -> None:
-        super().__init__()
-        self._issuer = issuer
-        self._clock = clock
-
-    def __call__(self, query_client: Any, request: _Request) -> Any:
-        """The authenticated client, or ``None`` if no assertion was sent."""
-        form = request.form
-        if form.get("client_assertion_type") != self.CLIENT_ASSERTION_TYPE or "client_assertion" not in form:
-            return None
-        client = request.known_client
-        if client is None or form.get("client_id", client.client_id) != client.client_id:
-            raise _RefusedError
-        try:
-            claims = json.loads(signed_payload(form["client_assertion"], client.keys).payload)
-        except ValueError:
-            raise _RefusedError from None
-        if not isinstance(claims, dict) or not self._good(claims, client.client_id):
-            raise _RefusedError
-        request.client = client
-        request.assertion_claims = claims
-        return client
-
-    def _good(self, claims: dict[str, Any], client_id: str) -> bool:
-        now = self._clock().timestamp()
-        expires, issued, jti = claims.get("exp"), claims.get("iat", now), claims.get("jti")
-        starts = claims.get("nbf", issued)
-        return (
-            claims.get("iss") == client_id
-            and claims.get("sub") == client_id
-            and claims.get("aud") == self._issuer
-            and all(type(at) in (int, float) for at in (expires, issued, starts))
-            and now - _LEEWAY_SECONDS < float(expires or 0) <= now + ASSERTION_LIFE_MAX_SECONDS + _LEEWAY_SECONDS
-            and max(float(issued), float(starts)) <= now + _LEEWAY_SECONDS
-            and isinstance(jti, str)
-            and 0 < len(jti) <= _JTI_MAX
-            and _NOT_TEXT.search(jti) is None
-        )
-
-
-class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
-    TOKEN_ENDPOINT_AUTH_METHODS = (_METHOD,)
-
-
-class _Server(AuthorizationServer):  # type: ignore[misc]
-    """Authlib's server with the six hooks it needs; requests are made by :class:`AuthorizationEndpoints`."""
-
-    def query_client(self, client_id: str) -> None:
-        raise InvalidClientError(description=_ONE_TEXT)
-
-    def save_token(self, token: dict[str, Any], request: _Request) -> None:
-        """Nothing is stored: the token is signed and short-lived."""
-
-    def create_oauth2_request(self, request: _Request) -> _Request:
-        return request
-
-    def create_json_request(self, request: _Request) -> _Request:
-        return request
-
-    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """No listeners."""
-
-    def handle_response(self, status: int, body: Any, headers: Any) -> tuple[int, Any, list[tuple[str, str]]]:
-        return status, body, headers
-
+_SECRET_MAX = 512
+_NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 """Status, JSON body, headers."""
 
-_NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One POST: its path below the public address, its body, and all its ``DPoP`` headers."""
+
+    path: str
+    body: bytes
+    content_type: str
+    proofs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the endpoints work with."""
+
+    issuer: TokenIssuer
+    store: AuthStore
+    grants: GrantStore
+    desk: ConsentDesk
+    nonces: Nonces
+    refusals: Refusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "refusals", Refusals(self.desk))
+
+
+class _ProofError(OAuth2Error):  # type: ignore[misc]
+    """``invalid_dpop_proof`` or ``use_dpop_nonce`` (RFC 9449 section 5)."""
+
+
+Work = Callable[[FormRequest, Client], Coroutine[Any, Any, Answer]]
 
 
 class AuthorizationEndpoints:
-    """The token and revocation endpoints, apart from HTTP."""
+    """The endpoints that clients call themselves."""
 
-    def __init__(self, issuer: TokenIssuer, store: AuthStore) -> None:
-        self.issuer = issuer
-        self._store = store
-        self._verifier = TokenVerifier.of(issuer)
-        self._assertion = _ClientAssertion(issuer.issuer, issuer.clock)
-        self._server = _Server()
-        self._server.register_grant(_Grant)
-        self._server.register_client_auth_method(_METHOD, self._assertion)
-        self._server.register_token_generator("default", self._generate)
+    def __init__(self, parts: Parts) -> None:
+        self.issuer = parts.issuer
+        self.refusals = parts.refusals
+        self.grants = parts.grants
+        self._parts = parts
+        self._verifier = TokenVerifier.of(parts.issuer)
+        self._proofs = ProofChecker(parts.issuer.issuer, parts.nonces, parts.issuer.clock)
+        self._assertion = ClientAssertion(parts.issuer.issuer, parts.issuer.clock, parts.store)
+        self._server = TokenServer(parts.issuer)
+        self._server.register_client_auth_method(METHOD, self._assertion)
 
-    def _generate(self, client: _Client, **_: Any) -> dict[str, Any]:
-        issued = self.issuer.issue_for_client(client.client_id)
-        return {
-            "token_type": "Bearer",
-            "access_token": issued.token,
-            "expires_in": int(LIFETIME.total_seconds()),
-        }
+    async def token(self, posted: Posted) -> Answer:
+        """Answer a token request (RFC 6749 section 3.2) of one of the three grants."""
 
-    async def token(self, body: bytes, headers: dict[str, str]) -> Answer:
-        """Answer a token request (RFC 6749 section 4.4 with RFC 7523 client authentication)."""
-        try:
-            request = await self._request(body, headers)
-        except OAuth2Error as error:
-            return _failed(error)
-        status, answer, _ = self._server.create_token_response(request)
-        if status != 200:
-            return _plain(status, answer)
-        if not await self._first_use(request):
-            return _failed(_RefusedError())
-        return 200, dict(answer), dict(_NO_STORE)
+        async def work(request: FormRequest, client: Client) -> Answer:
+            if client.registered.is_dpop_required and request.proof is None:
+                raise _ProofError("A DPoP proof is needed.", error="invalid_dpop_proof")
+            if request.form.get("scope"):
+                raise InvalidScopeError
+            if "authorization_details" in request.form:
+                raise InvalidDetailsError("What was granted stands; a token is for all of it.")
+            reason = await self._prepare(request, client)
+            status, answer, _ = self._server.create_token_response(request)
+            if status != 200:
+                return await self._refused(posted, status, answer, client, reason)
+            return 200, dict(answer), dict(_NO_STORE)
 
-    async def revoke(self, body: bytes, headers: dict[str, str]) -> Answer:
+        return await self._answer(posted, work, self._server.get_token_grant)
+
+    async def push(self, posted: Posted) -> Answer:
+        """Take a pushed authorization request (RFC 9126); where it asks for consent, the request for it is made."""
+
+        async def work(request: FormRequest, client: Client) -> Answer:
+            if not client.check_grant_type("authorization_code"):
+                raise UnauthorizedClientError("This client has no redirect URI.")
+            asked = check_push(request.form, client, day_of(self.issuer.clock()))
+            key = asked.proof_key
+            if request.proof is not None:
+                if key not in (None, request.proof.key):
+                    raise _ProofError("dpop_jkt and the proof name different keys.", error="invalid_dpop_proof")
+                key = request.proof.key
+            secret = new_secret()
+            consent = None if asked.wanted is None else await self._ask(request, client, asked.wanted)
+            pushed = Pushed(
+                client.client_id,
+                asked.redirect_uri,
+                asked.state,
+                asked.code_challenge,
+                key,
+                consent,
+                asked.wanted is not None and asked.wanted.subject is None,
+            )
+            await self._parts.grants.push(secret, pushed)
+            return 201, {"request_uri": URI_PREFIX + secret, "expires_in": REQUEST_SECONDS}, dict(_NO_STORE)
+
+        return await self._answer(posted, work)
+
+    async def introspect(self, posted: Posted) -> Answer:
+        """Tell a client how a token of its own stands (RFC 7662); of all others nothing but ``active: false``."""
+
+        async def work(request: FormRequest, client: Client) -> Answer:
+            state = await self._state_of(_needed(request.form, "token"), client)
+            return 200, state, dict(_NO_STORE)
+
+        return await self._answer(posted, work)
+
+    async def revoke(self, posted: Posted) -> Answer:
         """Take back a token of the client's own (RFC 7009); an unknown token is answered the same way."""
-        try:
-            request = await self._request(body, headers)
-            client = self._server.authenticate_client(request, (_METHOD,), "revocation")
-            if not await self._first_use(request):
-                raise _RefusedError
-            if "token" not in request.form:
-                raise InvalidRequestError("Missing 'token'.")
-        except OAuth2Error as error:
-            return _failed(error)
-        try:
-            claims = self._verifier.verify(request.form["token"])
-        except InvalidTokenError:
-            return 200, {}, dict(_NO_STORE)
-        if claims.is_system and claims.subject == client.client_id:
-            await self._store.revoke_token(claims.token_id, claims.expires_at)
-        return 200, {}, dict(_NO_STORE)
 
-    async def _request(self, body: bytes, headers: dict[str, str]) -> _Request:
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        async def work(request: FormRequest, client: Client) -> Answer:
+            token = _needed(request.form, "token")
+            claims = self._own_claims(token, client)
+            if claims is not None:
+                await self._parts.store.revoke_token(claims.token_id, claims.expires_at)
+            elif len(token) <= _SECRET_MAX:
+                await self._parts.grants.revoke_refresh_token(token, client.client_id)
+            return 200, {}, dict(_NO_STORE)
+
+        return await self._answer(posted, work)
+
+    # What all have in common --------------------------------------------------------------------------------------
+
+    async def _answer(self, posted: Posted, work: Work, first: Callable[[FormRequest], object] | None = None) -> Answer:
+        client: Client | None = None
+        headers: dict[str, str] = {"dpop-nonce": self._parts.nonces.current()} if posted.proofs else {}
+        try:
+            request = await self._read(posted)
+            if first is not None:
+                first(request)
+            known = self._server.authenticate_client(request, (METHOD,), posted.path)
+            request.proof = self._proof(posted)
+            await self._use_credentials(request)
+            client = known
+            status, body, more = await work(request, known)
+            return status, body, headers | more
+        except OAuth2Error as error:
+            status, body, _ = error()
+            status, body, more = await self._refused(posted, status, body, client)
+            if body["error"] == "use_dpop_nonce":
+                headers = {"dpop-nonce": self._parts.nonces.current()}
+            return status, body, headers | more
+
+    async def _refused(
+        self, posted: Posted, status: int, answer: Any, client: Client | None, reason: str | None = None
+    ) -> Answer:
+        body = dict(answer)
+        if body.get("error") == "invalid_client":
+            status, body = 401, {"error": "invalid_client", "error_description": ONE_TEXT}
+        endpoint, why = posted.path.rsplit("/", 1)[-1], reason or body["error"]
+        if client is not None:
+            await self._parts.refusals.record(endpoint, why, client.registered)
+        elif why != "use_dpop_nonce":
+            self._parts.refusals.count(endpoint, why)
+        return status, body, dict(_NO_STORE)
+
+    async def _read(self, posted: Posted) -> FormRequest:
+        if posted.content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
             raise InvalidRequestError("The body must be application/x-www-form-urlencoded.")
         try:
             pairs = parse_qsl(
-                body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=20
+                posted.body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(posted.body), max_num_fields=20
             )
         except ValueError:
             raise InvalidRequestError("The body cannot be read as a form.") from None
@@ -223,60 +212,152 @@ class AuthorizationEndpoints:
         if any(count > 1 for count in seen.values()):
             raise InvalidRequestError("A parameter is repeated.")
         form = dict(pairs)
-        return _Request(form, headers, await self._known_client(form.get("client_assertion", "")))
+        return FormRequest(form, await self._assertion.get_known(form.get("client_assertion", "")))
 
-    async def _known_client(self, assertion: str) -> _Client | None:
-        """The client that the unverified assertion names, with keys to verify it; ``None`` if unknown or closed."""
-        if not 0 < len(assertion) <= _ASSERTION_MAX:
+    def _proof(self, posted: Posted) -> Proof | None:
+        if not posted.proofs:
             return None
         try:
-            _, claims = self._assertion.extract_assertion(assertion)
-        except InvalidClientError:
-            return None
-        named = claims.get("sub")
-        if not isinstance(named, str) or not 0 < len(named) <= 64 or _NOT_TEXT.search(named):
-            return None
-        found = await self._store.find_client(named)
-        if found is None or not found.is_active:
-            return None
-        try:
-            return _Client(found, read_jwks(found.jwks))
-        except InputError:
-            return None
+            return self._proofs.check(posted.proofs, method="POST", path=posted.path)
+        except NonceNeededError:
+            raise _ProofError("The proof needs the nonce of this answer.", error="use_dpop_nonce") from None
+        except InvalidProofError:
+            raise _ProofError("The DPoP proof cannot be used.", error="invalid_dpop_proof") from None
 
-    async def _first_use(self, request: _Request) -> bool:
-        claims = request.assertion_claims
+    async def _use_credentials(self, request: FormRequest) -> None:
+        digest, until = self._assertion.mark_of(request)
+        assertion, proof = await self._parts.store.use_credentials(
+            request.client.client_id, digest, until, request.proof
+        )
+        if not assertion:
+            raise RefusedClientError
+        if not proof:
+            raise _ProofError("The DPoP proof was used before.", error="invalid_dpop_proof")
+
+    # The grants ---------------------------------------------------------------------------------------------------
+
+    async def _prepare(self, request: FormRequest, client: Client) -> str | None:
+        """Use up what the request names and find out whom the token is for; gives a reason for the log if refused."""
+        form, key = request.form, None if request.proof is None else request.proof.key
+        grant_type = form["grant_type"]
+        if grant_type == "client_credentials":
+            request.holder = Holder(client.client_id, client.client_id, key)
+            return None
+        name = "code" if grant_type == "authorization_code" else "refresh_token"
+        secret = form.get(name, "")
+        if not client.check_grant_type(grant_type) or not 0 < len(secret) <= _SECRET_MAX:
+            return None  # Authlib says what is wrong
+        request.token_id = new_token_id()
+        until = datetime.fromtimestamp(int(self.issuer.clock().timestamp()), SHANGHAI) + LIFETIME
+        grants = self._parts.grants
+        if name == "code":
+            request.new_refresh_token = new_secret()
+            request.held = await grants.use_code(
+                secret, client.client_id, request.token_id, until, request.new_refresh_token
+            )
+            if request.held.proof_key not in (None, key):
+                raise InvalidGrantError("The code is bound to another key.")
+        else:
+            request.held = await grants.use_refresh_token(secret, client.client_id, request.token_id, until)
+        if request.held.state != "GOOD":
+            return f"{name}_{request.held.state.lower()}"
+        request.holder = await self._holder(request, client, key)
+        return None
+
+    async def _holder(self, request: FormRequest, client: Client, key: str | None) -> Holder | None:
+        held = request.held
+        assert held is not None, "prepared before"
+        if held.grant_id is None:
+            assert held.account_id is not None, "a code without a consent is an account's"
+            return Holder(held.account_id, client.client_id, key, factors=held.factors, signed_in_at=held.signed_in_at)
+        grant = await self._parts.grants.grant_of(client.client_id, held.grant_id)
+        if grant is None or not grant.is_in_force:
+            return None
+        return Holder(self.pseudonym(client.client_id, grant), client.client_id, key, held.grant_id, _details(grant))
+
+    def pseudonym(self, client_id: str, grant: Grant) -> str:
+        """The person's id for the client's organisation; ``borrowerId`` of the API."""
+        return self._parts.desk.keys.pseudonym(pseudonym_space(grant.organisation_id, client_id), grant.person_id)
+
+    async def _ask(self, request: FormRequest, client: Client, wanted: ConsentWanted) -> UUID:
+        asker = Asker(client.client_id, f"par:{new_token_id()}", wanted.officer or client.client_id)
+        asked = ConsentRequest(
+            asker=asker,
+            purpose=wanted.purpose,
+            subject=wanted.subject_or_nobody,
+            parts=wanted.parts,
+            operation=Operation("POST /oauth2/par", {"authorization_details": request.form["authorization_details"]}),
+            application_ref=wanted.application_ref,
+            days=wanted.days,
+            uses=wanted.uses,
+            answer_within=ANSWER_WITHIN,
+        )
+        try:
+            made, _ = await request_consent(self._parts.desk, asked)
+        except InputError as error:
+            raise InvalidDetailsError(f"authorization_details cannot be used: {error.code}.") from None
+        except RefusedError:
+            raise UnauthorizedClientError("This client may not ask for consent.") from None
+        return made.request_id
+
+    # Tokens of its own --------------------------------------------------------------------------------------------
+
+    def _own_claims(self, token: str, client: Client) -> Claims | None:
+        try:
+            claims = self._verifier.read(token)
+        except InvalidTokenError:
+            return None
+        return claims if claims.client_id == client.client_id else None
+
+    async def _state_of(self, token: str, client: Client) -> dict[str, Any]:
+        """The state of a token; unknown ones and those of others cost the same look-up."""
+        claims = self._own_claims(token, client)
         if claims is None:
-            return False
-        expires = datetime.fromtimestamp(float(claims["exp"]) + _LEEWAY_SECONDS, SHANGHAI)
-        return await self._store.use_assertion(request.client.client_id, claims["jti"], expires)
+            return await self._refresh_state(token, client)
+        grant = None
+        if claims.grant is not None:
+            grant = await self._parts.grants.grant_of(client.client_id, claims.grant)
+        bearer = await self._parts.store.bearer_state(claims.token_id, claims.bearer)
+        if bearer is None or (claims.grant is not None and (grant is None or not grant.is_in_force)):
+            return {"active": False}
+        state: dict[str, Any] = {
+            "active": True,
+            "iss": self.issuer.issuer,
+            "aud": self.issuer.audience,
+            "sub": claims.subject,
+            "client_id": claims.client_id,
+            "iat": claims.issued,
+            "exp": claims.expires,
+            "jti": claims.token_id,
+            "token_type": "Bearer" if claims.key is None else "DPoP",
+        }
+        if claims.key is not None:
+            state["cnf"] = {"jkt": claims.key}
+        if grant is not None:
+            state |= {"grant_id": str(claims.grant), "authorization_details": list(_details(grant))}
+        return state
+
+    async def _refresh_state(self, token: str, client: Client) -> dict[str, Any]:
+        found = await self._parts.grants.refresh_token_of(token[:_SECRET_MAX], client.client_id)
+        if found is None:
+            return {"active": False}
+        state: dict[str, Any] = {
+            "active": True,
+            "iss": self.issuer.issuer,
+            "client_id": client.client_id,
+            "iat": int(found.issued_at.timestamp()),
+            "exp": int(found.expires_at.timestamp()),
+        }
+        if found.grant_id is not None:
+            state["grant_id"] = str(found.grant_id)
+        return state
 
 
-def _failed(error: OAuth2Error) -> Answer:
-    status, answer, _ = error()
-    return _plain(status, answer)
+def _details(grant: Grant) -> tuple[dict[str, Any], ...]:
+    return granted_details(grant.purpose, grant.parts, grant.application_ref)
 
 
-def _plain(status: int, answer: Any) -> Answer:
-    body = dict(answer)
-    headers = dict(_NO_STORE)
-    if body.get("error") == "invalid_client":
-        status, body = 401, {"error": "invalid_client", "error_description": _ONE_TEXT}
-    return status, body, headers
-
-
-def metadata(issuer: str) -> dict[str, Any]:
-    """The authorization server's metadata document (RFC 8414)."""
-    return {
-        "issuer": issuer,
-        "token_endpoint": f"{issuer}/oauth2/token",
-        "revocation_endpoint": f"{issuer}/oauth2/revoke",
-        "jwks_uri": f"{issuer}/oauth2/jwks",
-        "grant_types_supported": ["client_credentials"],
-        "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": [_METHOD],
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256", "PS256", "Ed25519", "EdDSA"],
-        "revocation_endpoint_auth_methods_supported": [_METHOD],
-        "revocation_endpoint_auth_signing_alg_values_supported": ["ES256", "PS256", "Ed25519", "EdDSA"],
-        "service_documentation": f"{issuer}/explorer",
-    }
+def _needed(form: dict[str, str], name: str) -> str:
+    if not form.get(name):
+        raise InvalidRequestError(f"Missing '{name}'.")
+    return form[name]

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from hub.access.clients import Client, Organisation
+from hub.access.clients import App, Client, Organisation
 from hub.auth.jwks import read_jwks
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
 from hub.flows.receipts import receipt_desk
-from hub.flows.register_client import register_client
+from hub.flows.register_client import register_app, register_client
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 
@@ -37,10 +37,30 @@ def register_command(
     name_zh: Annotated[str | None, typer.Option(help="Chinese name; makes or renames the organisation.")] = None,
     name_en: Annotated[str | None, typer.Option(help="English name of the organisation.")] = None,
     kind: Annotated[str, typer.Option(help="Kind of a new organisation.")] = "BANK",
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(help="Where browsers are sent back to after consent; may be repeated.")
+    ] = None,
+    bearer: Annotated[
+        bool,
+        typer.Option(
+            "--bearer", help="Give it tokens that anybody who holds them can use; only while it cannot do DPoP."
+        ),
+    ] = False,
 ) -> None:
     """Register a system, or change its registration; recorded in the audit log."""
     jwks = _read_keys(keys)
-    client = Client(client_id, organisation, role, tuple(county), tuple(purpose), jwks, max_subjects, status)
+    client = Client(
+        client_id,
+        organisation,
+        role,
+        tuple(county),
+        tuple(purpose),
+        jwks,
+        max_subjects,
+        status,
+        tuple(redirect_uri or ()),
+        is_dpop_required=not bearer,
+    )
     owner = None if name_zh is None else Organisation(organisation, name_zh, name_en or name_zh, kind)
 
     async def work() -> None:
@@ -52,6 +72,32 @@ def register_command(
                 receipt = await register_client(
                     connection, receipts, client, operator=operator_name(), organisation=owner
                 )
+        finally:
+            await connection.close()
+        print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
+
+    run(work())
+
+
+@app.command("register-app")
+def register_app_command(
+    client_id: Annotated[str, typer.Argument(help="Id of the app; it is `iss` and `sub` of its assertions.")],
+    name_zh: Annotated[str, typer.Option(help="Chinese name, as people read it when they are asked.")],
+    name_en: Annotated[str, typer.Option(help="English name.")],
+    keys: Annotated[Path, typer.Option(help="File with its public keys, a JWK set (RFC 7517).")],
+    redirect_uri: Annotated[list[str], typer.Option(help="Where browsers are sent back to; may be repeated.")],
+    status: Annotated[str, typer.Option(help="ACTIVE, SUSPENDED or CLOSED.")] = "ACTIVE",
+) -> None:
+    """Register an app through which people use the hub themselves; recorded in the audit log."""
+    person_app = App(client_id, name_zh, name_en, _read_keys(keys), tuple(redirect_uri), status)
+
+    async def work() -> None:
+        settings = read_settings()
+        database = await open_database(settings)
+        connection = await database.connect(DbRole.OWNER)
+        try:
+            async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
+                receipt = await register_app(connection, receipts, person_app, operator=operator_name())
         finally:
             await connection.close()
         print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))

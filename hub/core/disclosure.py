@@ -21,12 +21,28 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class UnspentProof:
+    """A proof of possession that is good but for having been used before; whoever answers the request uses it up.
+
+    ``digest`` stands for it (32 bytes) and is remembered until ``until``.
+    """
+
+    digest: bytes
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, as the verified token says. The role and the organisation are looked up in the database."""
+    """Who asks, as the verified token says. The role and the organisation are looked up in the database.
+
+    ``grant`` is the consent that the token stands for: with it only that person and purpose can be asked about.
+    """
 
     client_id: str
     token_id: str
     actor: str
+    grant: UUID | None = None
+    proof: UnspentProof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _REFUSALS = {
     "ASKER_UNKNOWN": ("The asker is not registered.", "Register the system, or open the account, first."),
     "ASKER_SUSPENDED": ("The asker's registration is suspended or closed.", "Ask the hub's operator why."),
     "TOKEN_REVOKED": ("The access token was taken back.", "Get a new token."),
+    "PROOF_USED": ("The DPoP proof was used before.", "Make a new proof for each request."),
 }
 
 
@@ -132,6 +133,11 @@ class Discloser:
             "retry_key": request.idempotency_key,
             "others": request.others,
         }
+        if request.asker.proof is not None:
+            wire["proof"] = request.asker.proof.digest.hex()
+            wire["proof_until"] = request.asker.proof.until.isoformat()
+        if request.asker.grant is not None:
+            wire["grant_id"] = str(request.asker.grant)
         match request.subject:
             case SubjectByNumber(id_number, name):
                 wire["identity"] = [index.hex() for index in self._keys.indexes("identity", id_number)]

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from hub.access.clients import Client, Organisation, save_client, save_organisation
+from hub.access.clients import App, Client, Organisation, save_app, save_client, save_organisation
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
@@ -48,6 +48,37 @@ async def register_client(
                     "role": client.role.value,
                     "status": client.status,
                     "keys": [digest(key) for key in client.jwks["keys"]],
+                },
+            ),
+        )
+        await receipts.ready()
+    return await receipts.wait(ev, _RECEIPT_SECONDS)
+
+
+async def register_app(conn: asyncpg.Connection, receipts: Receipts, app: App, *, operator: str) -> Receipt:
+    """Store an app of people and its audit entry in one transaction. ``conn`` is a connection as owner.
+
+    Raises :class:`InputError` (code REGISTRATION) or :class:`AuditError`; then nothing was stored.
+    """
+    ev = uuid7()
+    async with conn.transaction():
+        await conn.execute("SET LOCAL lock_timeout = '5s'")
+        await save_app(conn, app)
+        await append(
+            conn,
+            PendingEntry(
+                ev=ev,
+                kind=Kind.ADMIN,
+                event="client:operator:changed",
+                organisation="hub",
+                actor=operator,
+                decision=Decision.ALLOW,
+                policy=POLICY,
+                facts={
+                    "client": app.client_id,
+                    "role": "APP",
+                    "status": app.status,
+                    "keys": [digest(key) for key in app.jwks["keys"]],
                 },
             ),
         )

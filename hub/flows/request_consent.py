@@ -1,7 +1,7 @@
 """An organisation asks a person for consent. The answer is the same whether or not there is such a person."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from hub.access.parts import part_key
@@ -19,7 +19,10 @@ from hub.flows.consent_change import POLICY, RECEIPT_SECONDS, ConsentDesk, Opera
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
-    """What is asked of whom. ``days`` and ``uses`` default to the most that the purpose allows."""
+    """What is asked of whom. ``days`` and ``uses`` default to the most that the purpose allows.
+
+    ``answer_within`` is how long the person may take; a page in his browser waits less than a letter.
+    """
 
     asker: Asker
     purpose: Purpose
@@ -29,6 +32,7 @@ class ConsentRequest:
     application_ref: str | None = None
     days: int | None = None
     uses: int | None = None
+    answer_within: timedelta = ANSWER_WITHIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ async def request_consent(desk: ConsentDesk, request: ConsentRequest) -> tuple[C
     """Store the request and record it. Raises :class:`InputError`, :class:`RefusedError` or :class:`AuditError`."""
     parts = tuple(part_key(part) for part in dict.fromkeys(request.parts))
     now, request_id, ev = desk.clock(), uuid7(), uuid7()
-    answer_by = now + ANSWER_WITHIN
+    answer_by = now + request.answer_within
     async with desk.change() as conn:
         most = await store.cap_of(conn, request.purpose)
         cap = check_request(most, request.purpose, request.parts, request.days, request.uses)

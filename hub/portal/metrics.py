@@ -58,11 +58,15 @@ class _Read(Collector):
         return self._families
 
 
-def metrics_app(auditor: asyncpg.Pool, problems: Problems) -> Starlette:
-    """The application of the metrics listener. ``auditor`` is a pool as hub_auditor; ``problems`` are readiness'."""
+def metrics_app(auditor: asyncpg.Pool, problems: Problems, more: Iterable[Collector] = ()) -> Starlette:
+    """The application of the metrics listener. ``auditor`` is a pool as hub_auditor; ``problems`` are readiness';
+    ``more`` are collectors of what this process counts itself.
+    """
     process = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=process)
+    for counted in more:
+        process.register(counted)
     one = asyncio.Lock()
     kept: list[Metric] = []
     until = 0.0

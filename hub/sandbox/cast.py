@@ -112,6 +112,7 @@ class Cast:
                 LENDER_PURPOSES,
                 {"keys": [public]},
                 _SUBJECTS_PER_DAY,
+                is_dpop_required=False,  # so that the pages of README can be followed with curl alone
             )
             await register_client(connection, receipts, client, operator=_OPERATOR, organisation=system.bank)
         for name in RESIDENTS:

@@ -118,6 +118,8 @@ def subject_of(key: BorrowerKey, context: OperationContext) -> SubjectByNumber |
 
 def not_allowed(context: OperationContext, refusal: RefusedError) -> NotAllowed:
     """A refusal of a flow as an answer, in the caller's language where the code has a text of its own."""
+    if refusal.code == "PROOF_USED":
+        context.challenge = "invalid_dpop_proof"
     known = has_text(refusal.code)
     return NotAllowed(
         code=refusal.code,

@@ -8,11 +8,11 @@ import asyncpg
 import strawberry
 
 from hub.core.clock import Clock
-from hub.core.disclosure import Asker
+from hub.core.disclosure import Asker, UnspentProof
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.steward_desk import StewardAct, StewardDesk
 from hub.schema.messages import Language
-from hub.schema.ports import Disclosing, Keys, Receipt
+from hub.schema.ports import Disclosing, Keys, Proofs, Receipt
 from hub.schema.selection import Operation, Selections
 
 
@@ -23,16 +23,21 @@ class Bearer:
     ``is_system``: an organisation's system (a registered client), which names its officer in each operation; otherwise
     a person's account. ``person_id`` is what the database says at this moment, not the token. Role and organisation are
     not here: the statement that judges a request reads them itself.
+
+    ``grant``: the consent that a system's token stands for; with it only that person's profile can be asked for.
+    ``proof``: a proof of possession that the operation has to use up; ``None`` if there is none, or it is used up.
     """
 
     id: str
     token_id: str
     is_system: bool
     person_id: UUID | None = None
+    grant: UUID | None = None
+    proof: UnspentProof | None = None
 
     def asker(self, officer: str | None = None) -> Asker:
         """The asker of a flow; ``officer`` is the named person behind a system."""
-        return Asker(client_id=self.id, token_id=self.token_id, actor=officer or self.id)
+        return Asker(self.id, self.token_id, officer or self.id, self.grant, self.proof)
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Ports:
     stewards: StewardDesk
     auditor: asyncpg.Pool
     keys: Keys
+    proofs: Proofs
     selections: Selections
     clock: Clock
 
@@ -59,6 +65,7 @@ class OperationContext:
     operation: Operation = Operation("", frozenset())  # noqa: RUF009 - a NamedTuple cannot be changed
     variables: dict[str, Any] = field(default_factory=dict)
     receipt: Receipt | None = None
+    challenge: str | None = None  # the error of RFC 9449 with which the whole request is refused
 
     def steward_act(self, reason: str = "", counties: frozenset[str] | None = None) -> StewardAct:
         """The request as a steward's act; his role is checked by whoever does it."""

@@ -3,54 +3,82 @@
 from collections.abc import Awaitable, Callable
 
 import orjson
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.core.errors import HubError, RefusedError
 from hub.schema.context import Bearer
 from hub.schema.messages import language_of, text
 
 Authenticate = Callable[[Request], Awaitable[Bearer | None]]
-"""The bearer of a request, ``None`` without a token. Raises :class:`RefusedError` for a token that cannot be used."""
+"""The bearer of a request, ``None`` without a token. Raises :class:`RefusedError` for a token or proof that cannot be
+used; its code, in lower case, is the error of RFC 6750 or RFC 9449 that is told.
+"""
+
+_ALGORITHMS = "ES256 PS256 Ed25519 EdDSA"
+_ERRORS = frozenset({"invalid_token", "invalid_dpop_proof", "use_dpop_nonce"})
 
 
 class Guarded:
-    """Authenticates, then hands on with the bearer in ``request.state.bearer``."""
+    """Authenticates, then hands on with the bearer in ``request.state.bearer``.
 
-    def __init__(self, app: ASGIApp, authenticate: Authenticate) -> None:
+    ``nonce`` gives the server's present nonce (RFC 9449 section 9); ``told`` hears of each refusal by its error.
+    """
+
+    def __init__(
+        self, app: ASGIApp, authenticate: Authenticate, nonce: Callable[[], str], told: Callable[[str], None]
+    ) -> None:
         self._app = app
         self._authenticate = authenticate
+        self._nonce = nonce
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 (RFC 6750) without a usable token, 503 where the database cannot say."""
+        """Answer 401 (RFC 6750, RFC 9449) without a usable token and proof, 503 where the database cannot say."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        if "dpop" in request.headers:
+            send = self._with_nonce(send)
         try:
             bearer = await self._authenticate(request)
-        except RefusedError:
-            await _refused(request, ' error="invalid_token"')(scope, receive, send)
+        except RefusedError as error:
+            name = error.code.lower()
+            if name != "use_dpop_nonce":
+                self._told(name)
+            await refused(request, name)(scope, receive, send)
             return
         except HubError as error:
             await _unavailable(request, error)(scope, receive, send)
             return
         if bearer is None:
-            await _refused(request, "")(scope, receive, send)
+            await refused(request, None)(scope, receive, send)
             return
         scope.setdefault("state", {})["bearer"] = bearer
         await self._app(scope, receive, send)
 
+    def _with_nonce(self, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["dpop-nonce"] = self._nonce()
+            await send(message)
 
-def _refused(request: Request, error: str) -> Response:
+        return sending
+
+
+def refused(request: Request, error: str | None) -> Response:
+    """The answer to a request without a usable token (``error`` ``None``: without any) or proof."""
     language = language_of(request.headers.get("accept-language", ""))
     body = {"errors": [{"message": text("UNAUTHENTICATED", language), "extensions": {"code": "UNAUTHENTICATED"}}]}
-    headers = {
-        "www-authenticate": f'Bearer realm="credit-hub"{"," + error if error else ""}',
-        "cache-control": "no-store",
-    }
-    return Response(orjson.dumps(body), 401, headers, "application/json; charset=utf-8")
+    named = "" if error is None else f', error="{error if error in _ERRORS else "invalid_token"}"'
+    response = Response(orjson.dumps(body), 401, {"cache-control": "no-store"}, "application/json; charset=utf-8")
+    bearer = "" if error is not None and "dpop" in error else named
+    response.headers.append("www-authenticate", f'Bearer realm="credit-hub"{bearer}')
+    response.headers.append("www-authenticate", f'DPoP realm="credit-hub", algs="{_ALGORITHMS}"{named}')
+    return response
 
 
 def _unavailable(request: Request, error: HubError) -> Response:

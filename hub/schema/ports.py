@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from hub.core.disclosure import Disclosure, DisclosureRequest
+from hub.core.disclosure import Disclosure, DisclosureRequest, UnspentProof
 
 
 class Receipt(Protocol):
@@ -18,6 +18,13 @@ class Disclosing(Protocol):
 
     async def disclose(self, request: DisclosureRequest) -> tuple[Disclosure, Receipt]:
         """Judge, record, read and wait for the signed entry. Raises :class:`~hub.core.errors.HubError`."""
+
+
+class Proofs(Protocol):
+    """Where proofs of possession are used up that no disclosure uses up itself."""
+
+    async def spend(self, token_id: str, bearer: str, proof: UnspentProof) -> bool:
+        """Use a proof up, while the bearer may act; ``False`` if it was used before."""
 
 
 class Keys(Protocol):

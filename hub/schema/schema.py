@@ -1,12 +1,13 @@
 """The executable schema: types, rules, caches, and what happens around one operation."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
+from graphql import DocumentNode, ExecutionResult, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
@@ -17,6 +18,7 @@ from hub.schema.borrower import plain
 from hub.schema.context import OperationContext
 from hub.schema.errors import log_errors
 from hub.schema.limits import RULES, TOKENS_MAX
+from hub.schema.messages import text
 from hub.schema.mutation import Mutation
 from hub.schema.plan import PlannedExecutor
 from hub.schema.query import Query
@@ -24,6 +26,9 @@ from hub.schema.selection import operation_of
 from hub.schema.types.scalars import SCALARS, resolve_plain
 
 _CACHED_DOCUMENTS = 1000
+
+_DISCLOSING = "borrowerProfile"
+"""The root field whose answer is one call of the gate, which uses up the proof itself."""
 
 
 class ValidatedTexts(SchemaExtension):
@@ -75,9 +80,11 @@ class OperationFrame(SchemaExtension):
             )
         return None
 
-    def on_execute(self) -> Iterator[None]:
+    async def on_execute(self) -> AsyncIterator[None]:
         execution = self.execution_context
         context = cast(OperationContext, execution.context)
+        if context.bearer.is_system and (refusal := await _refused_system(context, execution)):
+            execution.result = ExecutionResult(data=None, errors=[refusal])
         context.operation = operation_of(execution.query or "", execution.operation_name)
         context.variables = {
             name: plain(value)
@@ -89,6 +96,33 @@ class OperationFrame(SchemaExtension):
     def get_results(self) -> dict[str, Any]:
         receipt = cast(OperationContext, self.execution_context.context).receipt
         return {} if receipt is None else {"receipt": receipt.as_json()}
+
+
+async def _refused_system(context: OperationContext, execution: ExecutionContext) -> GraphQLError | None:
+    """Why a system's operation is not executed: its proof is used up elsewhere than in a disclosure, and a token that
+    stands for a consent reads one profile and does nothing else.
+    """
+    document = execution.graphql_document
+    if document is None or _roots(document, execution.operation_name) == [_DISCLOSING]:
+        return None
+    bearer = context.bearer
+    if bearer.proof is not None:
+        if not await context.ports.proofs.spend(bearer.token_id, bearer.id, bearer.proof):
+            context.challenge = "invalid_dpop_proof"
+            return GraphQLError("The DPoP proof was used before.", extensions={"code": "UNAUTHENTICATED"})
+        context.bearer = replace(bearer, proof=None)
+    if bearer.grant is not None and _reads_data(document, execution.operation_name):
+        message = text("NOT_ALLOWED", context.language)
+        return GraphQLError(message, extensions={"code": "NOT_ALLOWED"})
+    return None
+
+
+def _roots(document: DocumentNode, name: str | None) -> list[str]:
+    """Names of the root fields of the operation; a fragment at the root gives an empty name."""
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode) and (name is None or (node.name and node.name.value == name)):
+            return [item.name.value if isinstance(item, FieldNode) else "" for item in node.selection_set.selections]
+    return []
 
 
 def _reads_data(document: DocumentNode, name: str | None) -> bool:

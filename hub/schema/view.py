@@ -19,6 +19,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from hub.schema.context import OperationContext
+from hub.schema.endpoint import refused
 from hub.schema.errors import clean, told
 from hub.schema.messages import language_of
 from hub.schema.schema import HubSchema
@@ -89,6 +90,8 @@ class HubView(GraphQL[OperationContext, None]):
         request_data = await self._read(adapter)
         own_context = await self.get_context(request, None)
         result = await self.execute_single(request, adapter, None, own_context, None, request_data)  # type: ignore[arg-type]
+        if own_context.challenge is not None:
+            return refused(request, own_context.challenge)
         reply = await self.process_result(request, result)
         named = _names_response_type(request)
         return Response(

@@ -10,7 +10,7 @@ from hub.app import open_hub
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 
-from .world import Api, settings_in
+from .world import Api, Visitors, settings_in
 
 
 @pytest.fixture
@@ -19,8 +19,9 @@ async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
     keys = FileKeys(settings.keys_folder)
     owner = await database.connect(DbRole.OWNER)
     await publish(owner, keys)
-    async with open_hub(settings, database) as hub:
-        api = Api(hub, owner, keys)
+    visitors = Visitors()
+    async with open_hub(settings, database, visitors=visitors) as hub:
+        api = Api(hub, owner, keys, visitors)
         await api.seed()
         yield api
         await api.http.aclose()

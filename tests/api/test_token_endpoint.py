@@ -120,8 +120,8 @@ async def test_a_jti_of_another_client_is_another(api: Api) -> None:
 
 OTHER_REQUESTS: list[tuple[dict[str, Any], str]] = [
     ({"grant_type": "password"}, "unsupported_grant_type"),
-    ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
-    ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+    ({"grant_type": "refresh_token"}, "unauthorized_client"),
+    ({"grant_type": "authorization_code"}, "unauthorized_client"),
     ({"grant_type": None}, "unsupported_grant_type"),
     ({"client_assertion_type": "other"}, "invalid_client"),
     ({"client_assertion": None}, "invalid_client"),

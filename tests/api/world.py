@@ -85,10 +85,32 @@ def body_of(person: UUID | None, key: str, owner: str) -> dict[str, Any]:
     return {"items": [item | {"provenance": _PROVENANCE}]}
 
 
+@dataclass(frozen=True)
+class SignedIn:
+    """A browser's person, as the sign-in desk tells of him."""
+
+    account_id: str
+    session_id: UUID
+    amr: tuple[str, ...] = ("pop", "user", "mfa")
+    signed_in_at: datetime | None = None
+
+
+SESSIONS = {"head": uuid4(), "wife": uuid4()}
+
+
+class Visitors:
+    """Stands for the sign-in desk: the cookie names the account itself."""
+
+    async def of(self, request: Any) -> SignedIn | None:
+        account = request.cookies.get("test-account")
+        return SignedIn(account, SESSIONS[account]) if account else None
+
+
 class Api:
     """The application, and clients of it."""
 
-    def __init__(self, hub: Hub, owner: asyncpg.Connection, keys: FileKeys) -> None:
+    def __init__(self, hub: Hub, owner: asyncpg.Connection, keys: FileKeys, visitors: Visitors) -> None:
+        self.visitors = visitors
         self.hub = hub
         self.owner = owner
         self.keys = keys
@@ -105,7 +127,7 @@ class Api:
         ):  # fmt: skip
             await self.owner.execute(
                 "INSERT INTO access.client (client_id, organisation_id, role, county_codes, purposes, jwks, status,"
-                " max_subjects_per_day) VALUES ($1, $2, 'BANK_RISK', $3, $4, $5, $6, 50)",
+                " max_subjects_per_day, is_dpop_required) VALUES ($1, $2, 'BANK_RISK', $3, $4, $5, $6, 50, false)",
                 name, bank, [COUNTY], ["LOAN_APPLICATION"], json.dumps(jwks(self.client_keys[name])), status,
             )  # fmt: skip
         for account, role, person in (("head", "RESIDENT", HEAD.person_id), ("wife", "RESIDENT", WIFE.person_id),
@@ -113,6 +135,12 @@ class Api:
             await self.owner.execute(
                 "INSERT INTO auth.account (account_id, role, person_id, county_codes) VALUES ($1, $2, $3, $4)",
                 account, role, person, [COUNTY],
+            )  # fmt: skip
+        for account, session in SESSIONS.items():
+            await self.owner.execute(
+                "INSERT INTO auth.session (session_id, digest, account_id, method, factors, ends_at)"
+                " VALUES ($1, $2, $3, 'CODE', 1, now() + interval '1 hour')",
+                session, hashlib.sha256(session.bytes).digest(), account,
             )  # fmt: skip
         await self.owner.execute(
             "INSERT INTO record.household (county, household_id, household_no, held, status, village_code)"

@@ -128,7 +128,7 @@ class Served:
         )
         await self.owner.executemany(
             "INSERT INTO access.client (client_id, organisation_id, role, county_codes, purposes, jwks,"
-            " max_subjects_per_day) VALUES ($1, $2, $3, $4, $5, $6, 50)",
+            " max_subjects_per_day, is_dpop_required) VALUES ($1, $2, $3, $4, $5, $6, 50, false)",
             [
                 (name, bank, role, [COUNTY], PURPOSES, json.dumps(jwks(self.client_keys[name])))
                 for name, (bank, role) in CLIENTS.items()

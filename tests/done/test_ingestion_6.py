@@ -82,7 +82,8 @@ class Purged:
         await owner.execute("INSERT INTO access.organisation VALUES ($1, $1, $1, 'BANK')", BANK_A)
         await owner.execute(
             "INSERT INTO access.client (client_id, organisation_id, role, county_codes, purposes, jwks, status,"
-            " max_subjects_per_day) VALUES ('risk-a', $1, 'BANK_RISK', $2, $3, $4, 'ACTIVE', 50)",
+            " max_subjects_per_day, is_dpop_required)"
+            " VALUES ('risk-a', $1, 'BANK_RISK', $2, $3, $4, 'ACTIVE', 50, false)",
             BANK_A, [COUNTY], ["LOAN_APPLICATION"], json.dumps(jwks(self.api.client_keys["risk-a"])),
         )  # fmt: skip
         begins = datetime.now(UTC) - timedelta(minutes=1)

@@ -220,7 +220,7 @@ TAKING = [
     "SELECT set_config('role', 'hub_owner', false)",
     "SELECT access.read_sections(NULL::access.asked, NULL::access.ruling[])",
     "SELECT access.rule_named(NULL, NULL, NULL, NULL, NULL)",
-    "SELECT access.resolve('[]', current_date)",
+    "SELECT access.resolve('[]', current_date, '{}')",
     "SELECT access.sum_totals('bank.loan', '{}')",
     f"SELECT audit.integrate({', '.join(['NULL'] * 29)})",
     "SELECT audit.lookup('{}', 2026::smallint, '{}')",

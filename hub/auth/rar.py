@@ -1,0 +1,148 @@
+"""Rich authorization requests (RFC 9396): one closed type, ``credit_data_consent``.
+
+::
+
+    [{"type": "credit_data_consent", "purpose": "LOAN_APPLICATION",
+      "parts": [{"category": "tax.grade", "form": "VALUE"}],
+      "application_ref": "A-17", "days": 30, "uses": 3, "officer": "officer-07",
+      "subject": {"id_number": "...", "name": "..."}}]
+
+``purpose`` and ``parts`` are needed, the rest is as in the mutation ``requestConsent``. Without ``subject`` whoever
+signs in is asked. Number and name are kept as keyed hashes only; what is said of a wrong request repeats no value.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+
+from hub.core.disclosure import Part, SubjectByNumber
+from hub.core.identifiers import check_id_number, clean_id_number
+from hub.core.names import Category, Form, Purpose
+from hub.core.text import normalise_text
+
+TYPE = "credit_data_consent"
+_NEEDED = frozenset({"type", "purpose", "parts"})
+_MEMBERS = _NEEDED | {"application_ref", "days", "uses", "officer", "subject"}
+_TEXT_MAX = 8192
+_PARTS_MAX = 64
+_REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+_OFFICER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+
+class InvalidDetailsError(OAuth2Error):  # type: ignore[misc]
+    """``invalid_authorization_details`` (RFC 9396 section 5)."""
+
+    error = "invalid_authorization_details"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWanted:
+    """What a client asks for. ``subject`` is ``None`` where whoever signs in is asked."""
+
+    purpose: Purpose
+    parts: tuple[Part, ...]
+    application_ref: str | None
+    days: int | None
+    uses: int | None
+    officer: str | None
+    subject: SubjectByNumber | None
+
+    @property
+    def subject_or_nobody(self) -> SubjectByNumber:
+        """The subject, or one that nobody is: the request then waits for the person who opens it."""
+        return self.subject or SubjectByNumber(uuid4().hex, uuid4().hex)
+
+
+def read_details(text: str, today: date) -> ConsentWanted:
+    """Read the parameter ``authorization_details``. Raises :class:`InvalidDetailsError`; values are never repeated."""
+    asked = _the_one(text)
+    if not _NEEDED <= set(asked) <= _MEMBERS or asked["type"] != TYPE:
+        raise _refused(f"it must be of type {TYPE}, with purpose and parts and no member of another name")
+    if asked["purpose"] not in list(Purpose):
+        raise _refused("purpose is not known")
+    reference, officer = asked.get("application_ref"), asked.get("officer")
+    for name, value, shape in (("application_ref", reference, _REFERENCE), ("officer", officer, _OFFICER)):
+        if value is not None and not (isinstance(value, str) and shape.fullmatch(value)):
+            raise _refused(f"{name} is not well formed")
+    for name in ("days", "uses"):
+        if name in asked and (type(asked[name]) is not int or asked[name] < 1):
+            raise _refused(f"{name} is not a whole number above 0")
+    return ConsentWanted(
+        Purpose(asked["purpose"]),
+        _parts(asked["parts"]),
+        reference,
+        asked.get("days"),
+        asked.get("uses"),
+        officer,
+        _subject(asked["subject"], today) if "subject" in asked else None,
+    )
+
+
+def granted_details(
+    purpose: str, parts: Iterable[str], reference: str | None, days: int | None = None
+) -> tuple[dict[str, Any], ...]:
+    """What was granted, as tokens and answers carry it: never the person."""
+    granted: dict[str, Any] = {
+        "type": TYPE,
+        "purpose": purpose,
+        "parts": [dict(zip(("category", "form"), key.split("/"), strict=True)) for key in parts],
+    }
+    if reference is not None:
+        granted["application_ref"] = reference
+    if days is not None:
+        granted["days"] = days
+    return (granted,)
+
+
+def _the_one(text: str) -> dict[str, Any]:
+    if len(text) > _TEXT_MAX:
+        raise _refused("it is too long")
+    try:
+        details = json.loads(text, object_pairs_hook=_no_repeats)
+    except (ValueError, RecursionError):
+        raise _refused("it is no JSON, or names a member twice") from None
+    if not isinstance(details, list) or len(details) != 1 or not isinstance(details[0], dict):
+        raise _refused("it must be a list of exactly one object")
+    return details[0]
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("a member is repeated")
+    return read
+
+
+def _parts(value: Any) -> tuple[Part, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= _PARTS_MAX:
+        raise _refused(f"parts must be a list of 1 to {_PARTS_MAX}")
+    parts = []
+    for each in value:
+        if not isinstance(each, dict) or set(each) != {"category", "form"}:
+            raise _refused("a part has a category and a form and nothing else")
+        if each["category"] not in list(Category) or each["form"] not in list(Form):
+            raise _refused("a category or a form is not known")
+        parts.append(Part(Category(each["category"]), Form(each["form"])))
+    return tuple(dict.fromkeys(parts))
+
+
+def _subject(value: Any, today: date) -> SubjectByNumber:
+    if not isinstance(value, dict) or set(value) != {"id_number", "name"}:
+        raise _refused("subject has an id_number and a name and nothing else")
+    if not all(isinstance(each, str) and len(each) <= 200 for each in value.values()):
+        raise _refused("subject is made of two texts")
+    cleaned, name = clean_id_number(value["id_number"]), normalise_text(value["name"])
+    number = check_id_number(cleaned, today) if cleaned else None
+    if not isinstance(number, str) or name is None:
+        raise _refused("subject has no valid ID number, or no name")
+    return SubjectByNumber(number, name)
+
+
+def _refused(why: str) -> InvalidDetailsError:
+    return InvalidDetailsError(f"authorization_details cannot be used: {why}.")

@@ -1,0 +1,19 @@
+"""tokens: see the SQL texts beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0025"
+down_revision = "0024"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0025_tokens.sql``, then ``0025_tokens_gate.sql``."""
+    run_sql("0025_tokens.sql")
+    run_sql("0025_tokens_gate.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
