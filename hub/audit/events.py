@@ -207,7 +207,6 @@ _ALL = (
         ("area", "client", "role", "token"),
     ),
     # Consent: changes of what a disclosure may rest on.
-    _consent("consent:client:given_up", "An organisation gave up a consent that it had asked for."),
     _consent("consent:client:requested", "An organisation asked a person for consent."),
     _consent("consent:hub:expired", "A consent or a request for it ended by time."),
     _consent("consent:client:revoked", "A recipient ended a consent that it had been given."),

@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from hub.auth.grant_store import GrantStore, Opened, Visit, new_secret
 from hub.auth.par import URI_PREFIX
 from hub.auth.store import AuthStore, RegisteredClient
-from hub.consent.terms import CATEGORY_WORDS, FORM_WORDS, HEIGHTENED_NOTICE, needs_written_notice
+from hub.consent.notice import CATEGORY_WORDS, FORM_WORDS, HEIGHTENED_NOTICE, needs_written_notice
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError

@@ -14,10 +14,12 @@ from hub.auth.rar import granted_details
 from hub.auth.resource import ResourceGuard
 from hub.auth.store import AuthStore
 from hub.auth.tokens import InvalidTokenError
+from hub.consent.states import RevocationCause
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.give_up_grant import give_up_grant
+from hub.core.errors import RefusedError
+from hub.flows.consent_change import ConsentDesk, Operation
+from hub.flows.revoke_consent import ConsentRevocation, revoke_consent
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 _NO_STORE = {"cache-control": "no-store"}
@@ -48,8 +50,13 @@ class GrantEndpoint:
         if found is None or grant_id is None:
             return 404, {"error": "invalid_grant_id"}, dict(_NO_STORE)
         if request.method == "DELETE":
-            done = await give_up_grant(self._desk, asker, grant_id)
-            return (204, {}, dict(_NO_STORE)) if done else (404, {"error": "invalid_grant_id"}, dict(_NO_STORE))
+            act = Operation("DELETE /oauth2/grants", {"grant_id": str(grant_id)})
+            change = ConsentRevocation(asker, grant_id, RevocationCause.NO_LONGER_NEEDED, act)
+            try:
+                await revoke_consent(self._desk, change)
+            except RefusedError:
+                return 404, {"error": "invalid_grant_id"}, dict(_NO_STORE)
+            return 204, {}, dict(_NO_STORE)
         state = {
             "grant_id": str(grant_id),
             "status": found.status,

@@ -139,7 +139,6 @@ _EVENTS_ZH = {
     "record:steward:amended": "数据管理员登记了主管机关的决定",
     "answer:auditor:replayed": "审计人员重现了一次过去的查询结果",
     "profile:client:queried": "机构查询了借款人信用信息",
-    "consent:client:given_up": "机构放弃了已获得的授权",
     "consent:client:requested": "机构向本人征求同意",
     "consent:hub:expired": "同意或请求到期",
     "consent:resident:granted": "本人同意",

@@ -45,6 +45,7 @@ CREATE TABLE auth.pushed_request (
     finished_at    timestamptz
 );
 CREATE INDEX ON auth.pushed_request (finish_by);
+CREATE INDEX ON auth.pushed_request (request_id) WHERE asks_visitor;
 
 CREATE TABLE auth.authorization_code (
     code_digest    bytea PRIMARY KEY CHECK (octet_length(code_digest) = 32),
@@ -200,6 +201,30 @@ BEGIN
 END
 $$;
 
+-- As in 0025, but that a request which asks whoever comes names him once, when he has signed in (auth.open_request).
+CREATE OR REPLACE FUNCTION consent.keep_terms() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_free text[] := '{state,decided_at}';
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'consents are never deleted' USING ERRCODE = 'HB001';
+    END IF;
+    IF TG_TABLE_NAME = 'request' THEN
+        IF EXISTS (SELECT FROM auth.pushed_request p
+                   WHERE p.request_id = NEW.request_id AND p.asks_visitor AND p.session_id IS NULL) THEN
+            v_free := v_free || '{identity_indexes,name_indexes}';
+        END IF;
+        IF (to_jsonb(NEW) - v_free) <> (to_jsonb(OLD) - v_free)
+           OR NEW.state <> OLD.state AND NOT EXISTS (
+               SELECT FROM consent.transition t WHERE t.from_state = OLD.state
+               AND t.to_state = CASE NEW.state WHEN 'GIVEN' THEN 'IN_FORCE' ELSE NEW.state END) THEN
+            RAISE EXCEPTION 'the terms of a request are never changed' USING ERRCODE = 'HB001';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+
 -- Finishes a pushed request, once: with a code where the person said yes, without one otherwise. A code that stands for
 -- a consent must stand for one that this very request led to, and that is in force.
 CREATE FUNCTION auth.finish_request(
@@ -245,15 +270,14 @@ CREATE FUNCTION auth.grant_of(p_client text, p_grant uuid)
                    application_ref text, effective_from timestamptz, expires_at timestamptz, max_uses int, uses int)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT b.status = 'IN_FORCE' AND b.effective_from <= clock_timestamp() AND clock_timestamp() < b.expires_at
-               AND c.status = 'ACTIVE',
-           CASE WHEN b.status = 'IN_FORCE' AND b.expires_at <= clock_timestamp() THEN 'EXPIRED' ELSE b.status END,
+    SELECT c.status = 'ACTIVE' AND s.standing = 'IN_FORCE', s.standing,
            b.organisation_id, record.present_person(b.person_id), b.purpose, b.parts, r.application_ref,
            b.effective_from, b.expires_at, b.max_uses, coalesce(q.uses, 0)
       FROM consent.basis b
       JOIN consent.record k ON k.consent_id = b.consent_id
       JOIN consent.request r ON r.request_id = k.request_id AND r.client_id = p_client
       JOIN access.client c ON c.client_id = p_client AND c.organisation_id = b.organisation_id
+     CROSS JOIN LATERAL consent.standing(b.basis_id, clock_timestamp()) s
       LEFT JOIN consent.quota q ON q.basis_id = b.basis_id
      WHERE b.basis_id = p_grant
 $$;
@@ -410,29 +434,6 @@ BEGIN
 END
 $$;
 
--- An organisation's system gives a consent up: what rests on it ends as if the person had withdrawn it.
-CREATE FUNCTION auth.give_up_grant(p_client text, p_grant uuid, p_at timestamptz, p_ev uuid)
-    RETURNS TABLE (organisation_id text, purpose text, person_id uuid, county char(6), role text)
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    v_basis consent.basis;
-BEGIN
-    UPDATE consent.basis b SET status = 'REVOKED', ended_at = p_at
-     WHERE b.basis_id = p_grant AND b.kind = 'CONSENT' AND b.status IN ('IN_FORCE', 'SUSPENDED')
-       AND EXISTS (SELECT FROM auth.grant_of(p_client, p_grant))
-    RETURNING b.* INTO v_basis;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    INSERT INTO consent.event (request_id, consent_id, verb, at, by_whom, ev)
-    SELECT k.request_id, k.consent_id, 'revokeConsent', p_at, p_client, p_ev
-      FROM consent.record k WHERE k.consent_id = p_grant;
-    RETURN QUERY SELECT v_basis.organisation_id, v_basis.purpose, v_basis.person_id, v_basis.county, c.role
-                   FROM access.client c WHERE c.client_id = p_client;
-END
-$$;
-
 -- How many token requests of this client were refused in this minute, this one included.
 CREATE FUNCTION auth.count_refusal(p_client text) RETURNS int
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -451,10 +452,10 @@ $$;
 REVOKE ALL ON ALL TABLES IN SCHEMA auth FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.find_client, auth.use_proof, auth.clear_proofs, auth.use_credentials, auth.push_request,
     auth.open_request, auth.finish_request, auth.grant_of, auth.is_live, auth.use_code, auth.revoke_code,
-    auth.use_refresh_token, auth.refresh_token_of, auth.revoke_refresh_token, auth.give_up_grant, auth.count_refusal
+    auth.use_refresh_token, auth.refresh_token_of, auth.revoke_refresh_token, auth.count_refusal
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.find_client, auth.use_proof, auth.use_credentials, auth.push_request, auth.open_request,
     auth.finish_request, auth.grant_of, auth.use_code, auth.use_refresh_token, auth.refresh_token_of,
-    auth.revoke_refresh_token, auth.give_up_grant, auth.count_refusal TO hub_app;
+    auth.revoke_refresh_token, auth.count_refusal TO hub_app;
 
-INSERT INTO audit.event_name (name) VALUES ('consent:client:given_up'), ('token:client:refused');
+INSERT INTO audit.event_name (name) VALUES ('token:client:refused');

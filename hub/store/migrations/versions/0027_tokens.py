@@ -2,16 +2,16 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0025"
-down_revision = "0024"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0025_tokens.sql``, then ``0025_tokens_gate.sql``."""
-    run_sql("0025_tokens.sql")
-    run_sql("0025_tokens_gate.sql")
+    """Apply ``0027_tokens.sql``, then ``0027_tokens_gate.sql``."""
+    run_sql("0027_tokens.sql")
+    run_sql("0027_tokens_gate.sql")
 
 
 def downgrade() -> None:
