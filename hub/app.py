@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hub.access.approvals import check_approved
 from hub.access.publish import check_published
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
@@ -39,9 +40,10 @@ from hub.flows.account_desk import AccountDesk
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
 from hub.flows.load_precedence import load_precedence
-from hub.flows.load_rules import load_rules
+from hub.flows.load_rules import RuleTerms, load_rules
 from hub.flows.readiness import Readiness
 from hub.flows.receipts import guard_file
+from hub.flows.shadow import Shadow
 from hub.flows.steward_desk import StewardDesk
 from hub.portal.metrics import metrics_app
 from hub.portal.middleware import BodyLimit, RequestFrame
@@ -78,11 +80,16 @@ def token_issuer(settings: Settings, keys: KeyService, clock: Clock = system_clo
     return TokenIssuer(settings.public_url, keys.signing_key(TOKEN_KEY), clock)
 
 
+def rule_terms(settings: Settings) -> RuleTerms:
+    """Under which terms access rules come into force."""
+    return RuleTerms(settings.legal_mode, settings.is_production)
+
+
 async def publish_rules(settings: Settings, database: Database) -> None:
     """Put this program's access rules and rules of precedence in force, with an entry in the log for each; does nothing
     if they are.
     """
-    await load_rules(database, FileKeys(settings.keys_folder), settings.home)
+    await load_rules(database, FileKeys(settings.keys_folder), settings.home, rule_terms(settings))
     await load_precedence(database, FileKeys(settings.keys_folder), settings.home)
 
 
@@ -120,7 +127,9 @@ async def open_hub(
     issuer = token_issuer(settings, keys, clock)
     owner = await database.connect(DbRole.OWNER)
     try:
-        await check_published(owner, keys)
+        digest = await check_published(owner, keys, settings.legal_mode)
+        if settings.is_production:
+            await check_approved(owner, digest, production=True)
         await check_precedence(owner, keys)
     finally:
         await owner.close()
@@ -138,6 +147,8 @@ async def open_hub(
         parts = Parts(issuer, store, grants, consents, nonces)
         accounts = AccountDesk(pool, keys, receipts, clock)
         sign_in = SignInDesk(accounts, Cookies(settings.public_url))
+        shadow = Shadow(database, auditor, keys, receipts, share=settings.shadow_share / 1000)
+        await stack.enter_async_context(shadow.running())
         yield Hub(
             database=database,
             pool=pool,
@@ -161,7 +172,7 @@ async def open_hub(
             pages=AuthorizePages(issuer.issuer, store, grants, consents, visitors or sign_in, clock),
             guard=ResourceGuard(verifier, settings.public_url, nonces, clock),
             nonces=nonces,
-            readiness=Readiness(pool, receipts),
+            readiness=Readiness(pool, receipts, digest),
         )
 
 
@@ -185,9 +196,10 @@ def build_app(hub: Hub) -> Starlette:
 
     async def ready(_: Request) -> Response:
         problems = list(await hub.readiness.problems())
-        return JSONResponse(
-            {"status": "ready" if not problems else "not ready", "problems": problems}, 503 if problems else 200
-        )
+        told = {"status": "not ready" if problems else "ready", "problems": problems}
+        if warnings := hub.readiness.warnings:
+            told["warnings"] = list(warnings)
+        return JSONResponse(told, 503 if problems else 200)
 
     return Starlette(
         routes=[

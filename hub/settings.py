@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from hub.access.legal_mode import LegalMode
 from hub.core.errors import SettingsError
 from hub.store.prepare import StoreOptions
 
@@ -45,6 +46,10 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def _legal_mode(text: str) -> LegalMode:
+    return LegalMode(_one_of(*LegalMode)(text))
 
 
 def _address(text: str) -> str:
@@ -99,6 +104,27 @@ class Settings:
         "http://127.0.0.1:8000",
         "Address under which clients reach the hub; tokens and proofs are bound to it.",
     )
+    environment: str = _setting(
+        "HUB_ENVIRONMENT",
+        _one_of("sandbox", "production"),
+        "sandbox",
+        "`production`: real people's data. Then access rules need the approval of two administrators, and a source the "
+        "impact assessment of its data, before either is used.",
+    )
+    legal_mode: LegalMode = _setting(  # noqa: RUF009 - makes a field, as dataclasses.field does
+        "HUB_LEGAL_MODE",
+        _legal_mode,
+        LegalMode.LICENSED_BUREAU,
+        "As what the hub works before the law, which decides on rules, bases and retention (docs/LEGAL-MODES.md): "
+        "`LICENSED_BUREAU`, `PUBLIC_PLATFORM` or `FINANCIAL_DATABASE`.",
+    )
+    shadow_share: int = _setting(
+        "HUB_SHADOW_PER_MILLE",
+        _number(0, 1000),
+        "10",
+        "Of a thousand recorded decisions, how many are run again through Cedar to see whether the gate did what the "
+        "rules say. 0: none.",
+    )
     pool_size: int = _setting(
         "HUB_POOL_SIZE", _number(1, 90), "8", "Most database connections that the API holds open for queries."
     )
@@ -111,6 +137,11 @@ class Settings:
         "auto",
         "`json`: one object per line; `text`: for reading; `auto`: text on a terminal, else json.",
     )
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real people's data are at stake."""
+        return self.environment == "production"
 
     def store_options(self) -> StoreOptions:
         """What the store needs of the settings."""

@@ -8,13 +8,14 @@ refused. Cells that no permit fits are closed in all cases, because permits have
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import product
 
+from hub.access.legal_mode import LegalMode
 from hub.access.parts import PARTS, part_key
-from hub.access.rules import Answer, Question, RuleSet
+from hub.access.rules import MODE_FOLDER, Answer, Question, RuleSet
 from hub.core.disclosure import Part
 from hub.core.errors import SettingsError
 from hub.core.names import Purpose, Role, WithheldReason
@@ -39,12 +40,17 @@ CIRCUMSTANCES: tuple[frozenset[Need], ...] = tuple(
 """All 32 cases; the first has everything."""
 
 
+Key = tuple[Role, Purpose, Part]
+"""Which cell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What the rules say for one role, purpose and part.
 
-    Open: ``needs`` must all be true. Closed: ``closed`` is the reason that is told. ``rule_ids`` are the permits and
-    the forbids that decide somewhere in the cell.
+    Open: ``needs`` must all be true. Closed: ``closed`` is the reason that is told. ``permits`` open the cell;
+    ``demands`` has, for each need, the forbids that close it where nothing but that need is missing; ``barred_by``
+    the forbids that keep a closed cell closed in all circumstances.
     """
 
     role: Role
@@ -52,7 +58,15 @@ class Cell:
     part: Part
     needs: frozenset[Need]
     closed: WithheldReason | None
-    rule_ids: tuple[str, ...]
+    permits: tuple[str, ...] = ()
+    demands: tuple[tuple[Need, tuple[str, ...]], ...] = ()
+    barred_by: tuple[str, ...] = ()
+
+    @property
+    def rule_ids(self) -> tuple[str, ...]:
+        """Every rule that decides somewhere in the cell."""
+        demanding = (name for _, names in self.demands for name in names)
+        return tuple(sorted({*self.permits, *demanding, *self.barred_by}))
 
     def allows(self, circumstances: frozenset[Need]) -> bool:
         """Whether the part may be given in these circumstances."""
@@ -65,6 +79,10 @@ class Decisions:
 
     digest: bytes
     cells: tuple[Cell, ...]
+
+    def by_key(self) -> dict["Key", Cell]:
+        """Role, purpose and part -> cell."""
+        return {(cell.role, cell.purpose, cell.part): cell for cell in self.cells}
 
 
 def question(role: Role, purpose: Purpose, part: Part, circumstances: frozenset[Need]) -> Question:
@@ -84,17 +102,21 @@ def compile_rules(rules: RuleSet) -> Decisions:
     cells = tuple(
         cell
         if cell.closed is None or (cell.role, cell.part) not in elsewhere
-        else Cell(cell.role, cell.purpose, cell.part, cell.needs, WithheldReason.PURPOSE_MISMATCH, cell.rule_ids)
+        else replace(cell, closed=WithheldReason.PURPOSE_MISMATCH)
         for cell in drafts
     )
     _check_every_rule_decides(rules, cells)
     return Decisions(rules.digest, cells)
 
 
-@lru_cache(maxsize=1)
-def compiled() -> Decisions:
-    """The table of the rules in the repository; made once per process."""
-    return compile_rules(RuleSet.load())
+def compiled(mode: LegalMode = LegalMode.LICENSED_BUREAU) -> Decisions:
+    """The table of the rules in the repository for a legal mode; made once per process."""
+    return _compiled(mode)
+
+
+@lru_cache(maxsize=len(LegalMode))
+def _compiled(mode: LegalMode) -> Decisions:
+    return compile_rules(RuleSet.load(mode=mode))
 
 
 def _steps() -> Iterator[int]:
@@ -111,15 +133,16 @@ def _ask(rules: RuleSet, questions: list[Question]) -> list[Answer]:
     return found
 
 
-def _cell(key: tuple[Role, Purpose, Part], answers: list[Answer] | None) -> Cell:
+def _cell(key: Key, answers: list[Answer] | None) -> Cell:
     """One row of the table from the 32 answers, or a closed one if there are none or all say no."""
     role, purpose, part = key
     if answers is None:
-        return Cell(role, purpose, part, frozenset(), WithheldReason.NEVER_DISCLOSED, ())
-    rule_ids = tuple(sorted({name for answer in answers for name in answer.rule_ids}))
-    allowed = {case for case, answer in zip(CIRCUMSTANCES, answers, strict=True) if answer.allowed}
+        return Cell(role, purpose, part, frozenset(), WithheldReason.NEVER_DISCLOSED)
+    answer_in = dict(zip(CIRCUMSTANCES, answers, strict=True))
+    allowed = {case for case, answer in answer_in.items() if answer.allowed}
     if not allowed:
-        return Cell(role, purpose, part, frozenset(), WithheldReason.NEVER_DISCLOSED, rule_ids)
+        barring = answer_in[CIRCUMSTANCES[0]].rule_ids
+        return Cell(role, purpose, part, frozenset(), WithheldReason.NEVER_DISCLOSED, barred_by=barring)
     needs = frozenset(need for need in Need if all(need in case for case in allowed))
     if allowed != {case for case in CIRCUMSTANCES if needs <= case}:
         raise SettingsError(
@@ -127,13 +150,19 @@ def _cell(key: tuple[Role, Purpose, Part], answers: list[Answer] | None) -> Cell
             remedy="A forbid may only demand circumstances that make an answer safer, one at a time.",
             code="RULES",
         )
-    return Cell(role, purpose, part, needs, None, rule_ids)
+    everything = CIRCUMSTANCES[0]
+    demands = tuple((need, answer_in[everything - {need}].rule_ids) for need in Need if need in needs)
+    return Cell(role, purpose, part, needs, None, answer_in[everything].rule_ids, demands)
 
 
 def _check_every_rule_decides(rules: RuleSet, cells: tuple[Cell, ...]) -> None:
-    """A rule that decides nothing is a mistake: a typing error in a name looks exactly like that."""
+    """A rule that decides nothing is a mistake: a typing error in a name looks exactly like that.
+
+    A legal mode may take everything from a permit, so beside rules of a mode only those themselves must decide.
+    """
     deciding = {name for cell in cells for name in cell.rule_ids}
-    idle = sorted(rule.rule_id for rule in rules.rules if rule.rule_id not in deciding)
+    of_mode = [rule for rule in rules.rules if rule.file.startswith(MODE_FOLDER)]
+    idle = sorted(rule.rule_id for rule in of_mode or rules.rules if rule.rule_id not in deciding)
     if idle:
         raise SettingsError(
             f"Access rule `{idle[0]}` decides nothing.",

@@ -6,7 +6,8 @@ The database function reads only this table. Older versions stay, so that a past
 import asyncpg
 from cryptography.exceptions import InvalidSignature
 
-from hub.access.compile import Cell, Decisions, Need, compiled
+from hub.access.compile import Cell, Need, compile_rules, compiled
+from hub.access.legal_mode import LegalMode, legal_modes
 from hub.access.parts import part_key
 from hub.access.rules import RuleSet
 from hub.core.errors import SettingsError
@@ -29,12 +30,13 @@ _COLUMNS = (
 )
 
 
-async def publish(conn: asyncpg.Connection, keys: KeyService) -> bytes:
+async def publish(conn: asyncpg.Connection, keys: KeyService, mode: LegalMode = LegalMode.LICENSED_BUREAU) -> bytes:
     """Put the repository's rules in force and return their digest; compiles only what is not published yet.
 
     ``conn`` is a connection as owner. All in one transaction: a reader sees the old rules or the new ones.
     """
-    digest = RuleSet.load().digest
+    rules = RuleSet.load(mode=mode)
+    digest = rules.digest
     async with conn.transaction():
         await conn.execute("SELECT pg_advisory_xact_lock(hashtext('access.policy_set'))")
         if await conn.fetchval("SELECT true FROM access.policy_set WHERE digest = $1 AND retired_at IS NULL", digest):
@@ -46,18 +48,29 @@ async def publish(conn: asyncpg.Connection, keys: KeyService) -> bytes:
                 digest,
             )
             return digest
-        await _insert(conn, keys, compiled())
+        await _insert(conn, keys, rules, mode)
     return digest
 
 
-async def _insert(conn: asyncpg.Connection, keys: KeyService, decisions: Decisions) -> None:
+async def _insert(conn: asyncpg.Connection, keys: KeyService, rules: RuleSet, mode: LegalMode) -> None:
+    decisions = compiled(mode)
     signature = keys.signing_key(SIGNING_KEY).sign(_CONTEXT + decisions.digest)
-    await conn.execute("INSERT INTO access.policy_set (digest, signature) VALUES ($1, $2)", decisions.digest, signature)
+    await conn.execute(
+        "INSERT INTO access.policy_set (digest, signature, source, legal_mode) VALUES ($1, $2, $3, $4)",
+        decisions.digest,
+        signature,
+        rules.source,
+        mode.value,
+    )
     await conn.copy_records_to_table(
         "decision",
         schema_name="access",
         columns=_COLUMNS,
         records=[_row(decisions.digest, cell) for cell in decisions.cells if _is_stored(cell)],
+    )
+    await conn.executemany(
+        "INSERT INTO access.mode_basis (digest, kind) VALUES ($1, $2)",
+        [(decisions.digest, basis.kind) for basis in legal_modes().bases if mode in basis.modes],
     )
 
 
@@ -81,28 +94,36 @@ def _row(digest: bytes, cell: Cell) -> tuple[object, ...]:
     )
 
 
-async def check_published(conn: asyncpg.Connection, keys: KeyService) -> None:
-    """Compare what the database applies with the repository's rules, row by row, and check the signature.
+async def check_published(
+    conn: asyncpg.Connection, keys: KeyService, mode: LegalMode = LegalMode.LICENSED_BUREAU
+) -> bytes:
+    """Compare what the database applies with the words of the rules it names, row by row, and check the signature;
+    the digest in force is returned. It may be older than the repository's while newer rules wait for their day.
 
     Raises :class:`SettingsError` naming the first difference. ``conn`` is a connection as owner.
     """
-    row = await conn.fetchrow("SELECT digest, signature FROM access.policy_set WHERE retired_at IS NULL")
+    row = await conn.fetchrow("SELECT digest, signature, source FROM access.policy_set WHERE retired_at IS NULL")
     if row is None:
         raise _unequal("no rules are in force")
+    digest: bytes = row["digest"]
     try:
-        keys.signing_key(SIGNING_KEY).public_key().verify(row["signature"], _CONTEXT + row["digest"])
+        keys.signing_key(SIGNING_KEY).public_key().verify(row["signature"], _CONTEXT + digest)
     except InvalidSignature:
         raise _unequal("the rules in force are not signed by this hub") from None
-    expected = {_row(row["digest"], cell) for cell in compiled().cells if _is_stored(cell)}
+    decisions = compiled(mode)
+    if decisions.digest != digest:
+        decisions = compile_rules(RuleSet.of_source(row["source"] or "{}"))
+    if decisions.digest != digest:
+        raise _unequal("the words kept of them are not those of their digest")
+    expected = {_row(digest, cell) for cell in decisions.cells if _is_stored(cell)}
     held = {
         tuple(found)
-        for found in await conn.fetch(
-            f"SELECT {', '.join(_COLUMNS)} FROM access.decision WHERE digest = $1", row["digest"]
-        )
+        for found in await conn.fetch(f"SELECT {', '.join(_COLUMNS)} FROM access.decision WHERE digest = $1", digest)
     }
     if expected != held:
         other = sorted(" ".join(str(value) for value in line[1:4]) for line in expected ^ held)
         raise _unequal(f"the database differs from the repository at {other[0]}")
+    return digest
 
 
 def _unequal(what: str) -> SettingsError:

@@ -14,11 +14,15 @@ from typing import Any
 
 import cedarpy
 
+from hub.access.legal_mode import LegalMode
 from hub.access.parts import PART_FACTS, ROLE_GROUPS, part_key
 from hub.core.errors import SettingsError
 from hub.core.names import Purpose, Role
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
+MODE_FOLDER = "modes/"
+"""Beginning of the names of files that hold the rules of one legal mode."""
+
 ANNOTATIONS = ("id", "reason", "law")
 """What every rule must say of itself."""
 
@@ -40,15 +44,17 @@ class RuleSet:
     ``digest`` names exactly these rules, schema and groups; it is recorded with every disclosure.
     """
 
-    def __init__(self, schema: str, policies: dict[str, str]) -> None:
-        """``policies`` maps file names to Cedar text. Raises :class:`SettingsError` for anything not in order."""
+    def __init__(self, schema: str, policies: dict[str, str], entities: str | None = None) -> None:
+        """``policies`` maps file names to Cedar text; ``entities``: roles, parts and their groups as JSON, today's by
+        default. Raises :class:`SettingsError` for anything not in order.
+        """
         self.rules = tuple(rule for name in sorted(policies) for rule in _read_rules(name, policies[name]))
         names = [rule.rule_id for rule in self.rules]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise _broken(f"rule id `{twice[0]}` is used twice")
         text = "\n".join(policies[name] for name in sorted(policies))
-        entities = json.dumps(_entities(), sort_keys=True)
+        entities = json.dumps(_entities(), sort_keys=True) if entities is None else entities
         try:
             parsed_schema = cedarpy.Schema.from_str(schema)
             result = cedarpy.validate_policies(text, parsed_schema)
@@ -59,13 +65,23 @@ class RuleSet:
         except ValueError as error:
             raise _broken(f"the rules cannot be read: {error}") from None
         self._schema = parsed_schema
+        self.source = json.dumps({"entities": entities, "policies": policies, "schema": schema}, sort_keys=True)
         self.digest = hashlib.sha256("\0".join((schema, text, entities)).encode()).digest()
 
     @classmethod
-    def load(cls, folder: Path = POLICY_FOLDER) -> "RuleSet":
-        """The rules of a folder: ``hub.cedarschema`` and every ``*.cedar``."""
+    def load(cls, folder: Path = POLICY_FOLDER, mode: LegalMode = LegalMode.LICENSED_BUREAU) -> "RuleSet":
+        """The rules of a folder: ``hub.cedarschema``, every ``*.cedar``, and ``modes/<mode>.cedar`` if there is one."""
         policies = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.cedar"))}
+        of_mode = folder / MODE_FOLDER / f"{mode}.cedar"
+        if of_mode.exists():
+            policies[f"{MODE_FOLDER}{of_mode.name}"] = of_mode.read_text(encoding="utf-8")
         return cls((folder / "hub.cedarschema").read_text(encoding="utf-8"), policies)
+
+    @classmethod
+    def of_source(cls, source: str) -> "RuleSet":
+        """The rules that once were written down as :attr:`source`, with the roles and parts of that time."""
+        held = json.loads(source)
+        return cls(held["schema"], held["policies"], held["entities"])
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:

@@ -35,9 +35,12 @@ the basis and every section that left, with its fold version and digest:
      "asked": [["tax.grade", "VALUE"]], "withheld": [["bank.loan", "VALUE", "NO_BASIS"]],
      "absent": [["tax.arrears", "VALUE", "NOT_REPORTED"]],
      "persons": {"<uuid>": {"household": "<uuid>", "basis": "<uuid>", "named": true,
+                            "circumstances": ["adult", "inArea"],
                             "foldedAt": "2026-10-20T07:00:41.123456+08:00",
                             "sections": [["tax.grade", "VALUE", "", 3, "<hex digest>"]]}}}
 
+``circumstances`` are those of the access rules that held for the person named (hub/access/policies), apart from what
+hangs on the basis; a denial names them too, and the basis, if there was one that did not cover what was asked.
 ``granted`` is what stands in ``sections`` and ``absent``. Household sections belong to the person named. A reading that
 found nobody has no ``persons``; nothing in clear in the log tells it from a denied one.
 """
@@ -88,7 +91,9 @@ class EventType:
 
 _READING = ("asOf", "asked")
 _READING_MORE = ("client", "role", "token", "withheld", "absent", "idempotencyKey", "quota", "reason", "adultsNotShown")
-_READING_PERSON = ("household", "basis", "named", "foldedAt", "sections", "granted", "withheld", "absent")
+_READING_PERSON = (
+    "household", "basis", "named", "circumstances", "foldedAt", "sections", "granted", "withheld", "absent",
+)  # fmt: skip
 _STEWARD = ("reason", "client", "role", "token")
 _CONSENT = ("basis", "recipient", "categories", "evidence", "grantedAt", "expiresAt", "uses", "household", "text")
 
@@ -115,7 +120,15 @@ def _quarantine(verb: str, meaning: str) -> EventType:
 _ALL = (
     # Readings: something left the hub, or was asked for and refused.
     _reading("history:resident:queried", "A resident read who looked at his data."),
+    _reading("decision:resident:explained", "A resident had explained why an access showed what it did."),
     _reading("household:resident:queried", "A resident read his own household record."),
+    EventType(
+        "decision:auditor:explained",
+        Kind.QUERY,
+        "Somebody who audits had explained why a decision gave or withheld what it did.",
+        ("entry",),
+        ("follows", "reason"),
+    ),
     _reading("household:steward:shown", "A data steward compared a household record with its sources."),
     EventType(
         "link:steward:listed",
@@ -334,6 +347,45 @@ _ALL = (
         "Where an organisation or a source is told of changes was registered or closed.",
         ("recipient", "status"),
         ("local",),
+    ),
+    EventType(
+        "assessment:operator:recorded",
+        Kind.ADMIN,
+        "The impact assessment of a source was put on record.",
+        ("source", "reference", "document"),
+    ),
+    EventType(
+        "approver:operator:changed",
+        Kind.ADMIN,
+        "The key of a security administrator for approvals was registered or taken back.",
+        ("account", "status"),
+        ("key",),
+    ),
+    EventType(
+        "rules:operator:proposed",
+        Kind.ADMIN,
+        "A compiled version of the access rules waits for two approvals.",
+        ("version", "digest"),
+        ("previous", "changes", "effectiveFrom"),
+    ),
+    EventType(
+        "rules:security:approved",
+        Kind.ADMIN,
+        "A security administrator signed for a version of the access rules and for whose view it changes.",
+        ("digest", "account"),
+        ("changes", "key"),
+    ),
+    EventType(
+        "rules:hub:differed",
+        Kind.ADMIN,
+        "A decision that was run again through Cedar is not what the rules of its digest say.",
+        ("entry", "digest", "parts"),
+    ),
+    EventType(
+        "rules:operator:acknowledged",
+        Kind.ADMIN,
+        "An operator looked into decisions that differed from the rules and ended the alarm.",
+        ("differences", "reason"),
     ),
     EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
     EventType(

@@ -17,6 +17,7 @@ import typer
 
 from hub.cli.session import read_settings, run, tell
 from hub.core.errors import HubError, SettingsError
+from hub.flows.assessments import not_assessed
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
@@ -40,7 +41,7 @@ class Finding:
     message: str
     """One sentence, without secrets."""
     remedy: str = ""
-    """How to mend it; empty when good."""
+    """How to mend it. Of a good finding: what is allowed here and would not be in production."""
 
 
 @app.command()
@@ -53,7 +54,8 @@ def doctor(
         if as_json:
             print(json.dumps(asdict(finding), ensure_ascii=False))
             continue
-        print(f"{'good' if finding.good else 'BAD '}  {finding.check}: {finding.message}")
+        word = "BAD " if not finding.good else "warn" if finding.remedy else "good"
+        print(f"{word}  {finding.check}: {finding.message}")
         if finding.remedy:
             print(f"      {finding.remedy}")
     if not all(finding.good for finding in findings):
@@ -151,7 +153,13 @@ async def check_database(settings: Settings) -> list[Finding]:
             await check_clock(connection),
             await _check_revision(database),
         ]
-        return [*findings, await check_folds(connection)] if findings[-1].good else findings
+        if not findings[-1].good:
+            return findings
+        return [
+            *findings,
+            await check_folds(connection),
+            await check_assessments(connection, production=settings.is_production),
+        ]
     finally:
         await connection.close()
 
@@ -225,6 +233,20 @@ async def check_folds(connection: asyncpg.Connection) -> Finding:
         False,
         f"{number} {'household' if number == 1 else 'households'} cannot be folded ({kinds}); answers say UNAVAILABLE.",
         "Report this sentence; every run tries them again, so nothing else is to be done after the mending.",
+    )
+
+
+async def check_assessments(connection: asyncpg.Connection, *, production: bool) -> Finding:
+    """Whether the impact assessment of every source that was ever pulled is on record; production demands it."""
+    sources = [row[0] for row in await connection.fetch("SELECT source FROM ingest.source_state ORDER BY source")]
+    missing = await not_assessed(connection, sources)
+    if not missing:
+        return Finding("assessments", True, "every source that was pulled has an impact assessment on record.")
+    return Finding(
+        "assessments",
+        not production,
+        f"{len(missing)} of {len(sources)} sources have no impact assessment on record ({', '.join(missing[:5])}).",
+        "Put them on record with `hub assessment record`; in production such a source is not pulled.",
     )
 
 

@@ -76,6 +76,7 @@ async def pull_sources(
                 system_clock,
                 lambda name, rows: bars.update(tasks[name], completed=rows),
                 watcher,
+                assessed_only=settings.is_production,
             )
 
 

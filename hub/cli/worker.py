@@ -48,7 +48,9 @@ async def _work(settings: Settings, chosen: tuple[Source, ...], schedule: Schedu
     for source in chosen:
         await connector_for(source).close()
     database = await open_database(settings)
-    worker = Worker(database, FileKeys(settings.keys_folder), settings.home, chosen, schedule)
+    worker = Worker(
+        database, FileKeys(settings.keys_folder), settings.home, chosen, schedule, assessed_only=settings.is_production
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)

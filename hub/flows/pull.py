@@ -31,6 +31,7 @@ from hub.core.names import SourceStatus
 from hub.core.phases import Phase, PhaseTimes, Watcher, passing, watched_by
 from hub.core.rows import Step
 from hub.core.version import VERSION
+from hub.flows.assessments import require_assessment
 from hub.flows.read_ahead import read_ahead
 from hub.flows.settle_pull import settle
 from hub.records.circuits import move_circuit, put_on_trial
@@ -96,6 +97,7 @@ class Run:
 
     ``turn`` is entered for each step that is stored and for the settling: where several runs are under way at once, it
     keeps the one from settling while another stores. ``limit_seconds`` bounds the reading of a source.
+    ``assessed_only``: a source without an impact assessment on record is not read (hub/flows/assessments.py).
     """
 
     database: Database
@@ -106,6 +108,7 @@ class Run:
     watcher: Watcher | None = None
     turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
     limit_seconds: float | None = None
+    assessed_only: bool = False
     run_id: UUID = field(default_factory=uuid7)
 
 
@@ -149,16 +152,20 @@ async def pull(
     clock: Clock,
     progress: Progress,
     watcher: Watcher | None = None,
+    *,
+    assessed_only: bool = False,
 ) -> dict[str, Any]:
     """Pull the given sources and return the report (schema ``hub.pull-report/1``).
 
-    ``watcher`` is told of each phase. Raises :class:`PullRunningError` if another run is under way,
-    :class:`AuditError` if the log did not record what was done. A source that fails does not disturb the others.
+    ``watcher`` is told of each phase; ``assessed_only`` as in :class:`Run`. Raises :class:`PullRunningError` if another
+    run is under way, :class:`AuditError` if the log did not record what was done. A source that fails does not
+    disturb the others.
     """
     async with only_pull(database):
         # Here, where one run is all that the process does; a worker's runs overlap, and what it holds for all is small.
         with seldom_collecting():
-            return await pull_once(Run(database, keys, receipts, clock, progress, watcher), sources)
+            run = Run(database, keys, receipts, clock, progress, watcher, assessed_only=assessed_only)
+            return await pull_once(run, sources)
 
 
 @asynccontextmanager
@@ -309,6 +316,8 @@ async def _read(
     limit = asyncio.timeout(run.limit_seconds)
     try:
         async with limit:
+            if run.assessed_only:
+                await require_assessment(connection, source.name)
             refused = await _read_steps(connection, run, source, watermark, measures)
     except AuditError:
         raise

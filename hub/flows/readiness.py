@@ -8,7 +8,6 @@ import time
 
 import asyncpg
 
-from hub.access.rules import RuleSet
 from hub.audit.receipts import Receipts
 from hub.core.errors import AuditError
 from hub.store.migrate import newest_revision
@@ -21,16 +20,24 @@ _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Time
 
 
 class Readiness:
-    """Looks at the database, its revision, the rules in force and the audit log. ``pool`` is as hub_app."""
+    """Looks at the database, its revision, the rules in force and the audit log. ``pool`` is as hub_app; ``rules`` is
+    the digest of the rules that were checked when the hub was opened.
+    """
 
-    def __init__(self, pool: asyncpg.Pool, receipts: Receipts) -> None:
+    def __init__(self, pool: asyncpg.Pool, receipts: Receipts, rules: bytes) -> None:
         self._pool = pool
         self._receipts = receipts
-        self._rules = RuleSet.load().digest
+        self._rules = rules
         self._revision = newest_revision()
         self._one = asyncio.Lock()
         self._until = 0.0
         self._problems: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Stable codes of what somebody must look into while the hub answers; as of the last :meth:`problems`."""
+        return self._warnings
 
     async def problems(self) -> tuple[str, ...]:
         """Stable codes of what keeps the hub from answering; empty when it can."""
@@ -42,9 +49,12 @@ class Readiness:
 
     async def _look(self) -> tuple[str, ...]:
         try:
-            found = await self._pool.fetchrow("SELECT * FROM access.fitness()", timeout=_WAIT_SECONDS)
+            found = await self._pool.fetchrow(
+                "SELECT f.*, access.shadow_differences() AS differences FROM access.fitness() f", timeout=_WAIT_SECONDS
+            )
         except _DATABASE_ERRORS:
             return ("STORE",)
+        self._warnings = ("DECISIONS_DIFFER",) if found["differences"] else ()
         problems = []
         if found["revision"] is None or found["revision"] < self._revision:
             problems.append("SCHEMA")

@@ -43,6 +43,7 @@ FROM ingest.run_phase p JOIN ingest.run r USING (run_id) WHERE r.started_at > no
 _HELD_BACK = "SELECT source, reason, count(*) AS number FROM ingest.quarantine WHERE status = 'OPEN' GROUP BY 1, 2"
 _RUN = "SELECT max(finished_at) FROM ingest.run"
 _UNFOLDED = "SELECT count(since) FROM record.unfolded_household"
+_SHADOW = "SELECT checked, differed, unacknowledged FROM access.shadow"
 _WORKER = "SELECT seen_at FROM ingest.worker"
 
 Problems = Callable[[], Awaitable[tuple[str, ...]]]
@@ -97,6 +98,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         async with asyncio.timeout(_WAIT_SECONDS), auditor.acquire() as connection:
             queries = (_SOURCES, _ROWS, _PHASES, _HELD_BACK, _WORKER)
             sources, rows, phases, held_back, worker = [await connection.fetch(query) for query in queries]
+            shadow = await connection.fetchrow(_SHADOW)
             unfolded, finished_at = await connection.fetchval(_UNFOLDED), await connection.fetchval(_RUN)
     except _DATABASE_ERRORS:
         up.add_metric([], 0.0)
@@ -111,6 +113,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         _of_worker(worker),
         GaugeMetricFamily("hub_households_unfolded", "Households that could not be folded.", value=float(unfolded)),
         _of_run(finished_at),
+        *_of_shadow(shadow),
     ]
 
 
@@ -170,6 +173,21 @@ def _of_worker(records: list[asyncpg.Record]) -> Metric:
     for record in records:
         seen.add_metric([], _instant(record["seen_at"]))
     return seen
+
+
+def _of_shadow(record: asyncpg.Record) -> list[Metric]:
+    """``hub_decisions_differ`` above 0 is an alarm: a decision was not what the rules say (hub/flows/shadow.py)."""
+    return [
+        CounterMetricFamily(
+            "hub_decisions_rechecked", "Recorded decisions run again through Cedar.", value=float(record["checked"])
+        ),
+        CounterMetricFamily(
+            "hub_decisions_differed", "Of these, not what the rules say.", value=float(record["differed"])
+        ),
+        GaugeMetricFamily(
+            "hub_decisions_differ", "Differences that nobody has acknowledged.", value=float(record["unacknowledged"])
+        ),
+    ]
 
 
 def _instant(at: datetime) -> float:

@@ -138,6 +138,8 @@ _EVENTS_ZH = {
     "record:resident:annotated": "本人在档案中作了说明或撤回说明",
     "record:steward:amended": "数据管理员登记了主管机关的决定",
     "answer:auditor:replayed": "审计人员重现了一次过去的查询结果",
+    "decision:auditor:explained": "审计人员核查了一次查询为何能看到或看不到",
+    "decision:resident:explained": "本人查看了一次查询的解释",
     "profile:client:queried": "机构查询了借款人信用信息",
     "consent:client:requested": "机构向本人征求同意",
     "consent:hub:expired": "同意或请求到期",

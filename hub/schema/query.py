@@ -11,6 +11,7 @@ from hub.schema.challenges import resolve_challenges
 from hub.schema.consent import resolve_consent_request, resolve_consents
 from hub.schema.consent_steps import resolve_consent_changes, resolve_consent_receipt
 from hub.schema.coverage import resolve_coverage
+from hub.schema.explanations import resolve_explain_access
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
 from hub.schema.scorecards import resolve_source_scorecards
@@ -19,6 +20,7 @@ from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
 from hub.schema.types.consent_steps import ConsentChangesResult, ConsentReceiptResult
 from hub.schema.types.coverage import CoverageResult
+from hub.schema.types.explanations import ExplainAccessResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 from hub.schema.types.quarantine import QuarantineRowsResult, QuarantineSummaryResult
@@ -54,6 +56,10 @@ class Query:
     access_history: AccessHistoryResult = strawberry.field(
         resolver=resolve_access_history,
         description="谁看过我的数据。 Who looked at the data of the resident who asks; `first` is 1 to 100.",
+    )
+    explain_access: ExplainAccessResult = strawberry.field(
+        resolver=resolve_explain_access,
+        description="这一次查询为何能看到或看不到。 Why an access of the own list showed what it did, then and now.",
     )
     audit_events: AuditEventsResult = strawberry.field(
         resolver=resolve_audit_events,

@@ -58,6 +58,7 @@ class Worker:
     """Pulls the given sources until :meth:`stop`.
 
     ``connect`` makes the connector of a source for each pull; ``sleep`` waits so many seconds of ``clock``.
+    ``assessed_only``: a source without an impact assessment on record is not read.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Worker:
         jobs: Sequence[Job] = JOBS,
         connect: Callable[[Source], Connector] = connector_for,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        assessed_only: bool = False,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -82,6 +84,7 @@ class Worker:
         self._jobs = jobs
         self._connect = connect
         self._sleep = sleep
+        self._assessed_only = assessed_only
         self._stopping = asyncio.Event()
         self._chance = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
@@ -164,6 +167,7 @@ class Worker:
                 lambda *_: None,
                 turn=right.storing,
                 limit_seconds=self._schedule.limit_seconds(source.name),
+                assessed_only=self._assessed_only,
             )
             to_pull = SourceToPull(source.name, kind_of(source), source.agreement_no, self._connector(source))
             report = await pull_once(run, [to_pull])

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from hub.app import rule_terms
 from hub.cli.demo.narrator import Narrator
 from hub.cli.pull import pull_sources
 from hub.cli.session import open_database, operator_name
@@ -108,7 +109,7 @@ async def open_stage(settings: Settings, narrator: Narrator, *, households: int,
         database = await open_database(settings)
         keys = FileKeys(settings.keys_folder)
         cast = Cast(settings.home)
-        await load_rules(database, keys, settings.home)
+        await load_rules(database, keys, settings.home, rule_terms(settings))
         owner = await database.connect(DbRole.OWNER)
         try:
             async with receipt_desk(database, keys, settings.home) as receipts:

@@ -1,0 +1,18 @@
+"""rules: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0028"
+down_revision = "0027"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0028_rules.sql``."""
+    run_sql("0028_rules.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
