@@ -177,7 +177,9 @@ async def test_every_open_cell_is_given_by_the_api_and_every_closed_one_withheld
         for purpose in Purpose:
             if role != "RESIDENT":
                 await give_basis(served, HEAD, organisation, purpose, ALL_PARTS)
-            covered = None if role == "RESIDENT" else ALL_PARTS
+            # A resident needs no basis and has none; to watch a loan one must have lent something.
+            has_none = role == "RESIDENT" or (purpose is Purpose.POST_LOAN_REVIEW and role not in LENDERS)
+            covered = None if has_none else ALL_PARTS
             driven |= await check(served, role, purpose, HEAD, ALL, covered)
             await served.owner.execute("UPDATE consent.basis SET status = 'WITHDRAWN'")
     wanted = {
