@@ -22,6 +22,7 @@ from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.auth.authorize import AuthorizePages, Visitors
 from hub.auth.dpop import Nonces, Proof
+from hub.auth.enrol_pages import people_routes
 from hub.auth.forms import Cookies
 from hub.auth.grant_endpoint import GrantEndpoint
 from hub.auth.grant_store import GrantStore
@@ -30,7 +31,6 @@ from hub.auth.resource import Presented, ResourceGuard
 from hub.auth.routes import auth_routes
 from hub.auth.server import AuthorizationEndpoints, Parts
 from hub.auth.sign_in import SignInDesk
-from hub.auth.sign_in_pages import people_routes
 from hub.auth.store import AuthStore, BearerState
 from hub.auth.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
 from hub.core.clock import Clock, system_clock

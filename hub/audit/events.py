@@ -322,11 +322,31 @@ _ALL = (
     _quarantine("repaired", "A data steward corrected fields of a held-back row, or tried to."),
     # Administration.
     EventType(
+        "account:administrator:decided",
+        Kind.ADMIN,
+        "A security administrator approved or refused what somebody else asked for about an account.",
+        ("account", "role", "change", "verb"),
+    ),
+    EventType(
+        "account:operator:assigned",
+        Kind.ADMIN,
+        "A village was assigned to a collector or taken away.",
+        ("account", "village"),
+        ("from", "to"),
+    ),
+    EventType(
         "account:operator:changed",
         Kind.ADMIN,
         "An account was made, changed or closed.",
         ("account",),
-        ("role", "status"),
+        ("role", "status", "organisation", "sessions"),
+    ),
+    EventType(
+        "account:operator:proposed",
+        Kind.ADMIN,
+        "A change of an account was asked for that takes a second person.",
+        ("account", "role", "status", "change"),
+        ("organisation",),
     ),
     EventType(
         "client:operator:changed",
@@ -387,7 +407,21 @@ _ALL = (
         "An operator looked into decisions that differed from the rules and ended the alarm.",
         ("differences", "reason"),
     ),
+    EventType(
+        "enrolment:operator:issued",
+        Kind.ADMIN,
+        "A code was made with which a person, identified in person, makes a passkey.",
+        ("account", "enrolment", "expiresAt"),
+        ("change",),
+    ),
     EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
+    EventType(
+        "passkey:operator:revoked",
+        Kind.ADMIN,
+        "A passkey was revoked, for instance of a lost device; its sessions ended.",
+        ("account", "passkey", "sessions"),
+    ),
+    EventType("passkey:person:enrolled", Kind.ADMIN, "A person made a passkey.", ("role", "passkey", "enrolment")),
     EventType(
         "precedence:operator:loaded",
         Kind.ADMIN,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from hub.auth.forms import MARK, Cookies, FormGuard, local_path, read_form
+from hub.auth.forms import MARK, FormGuard, local_path, read_form
 from hub.auth.passkeys import Passkeys
 from hub.auth.sign_in import SignInDesk
 from hub.core.errors import HubError, InputError, RefusedError
@@ -201,10 +201,8 @@ def static_routes() -> list[Route]:
     return [serve(name) for name in _FILES]
 
 
-def people_routes(desk: AccountDesk, sign_in: SignInDesk, public_url: str) -> list[Route]:
-    """The pages of signing in and out."""
-    guard = FormGuard(desk.keys, Cookies(public_url))
-    pages = SignInPages(desk, sign_in, Passkeys(public_url, desk.keys, desk.clock), guard, Pages(guard))
+def sign_in_routes(pages: SignInPages) -> list[Route]:
+    """The pages of signing in and out, with their style and script."""
     return [
         Route("/sign-in", pages.page, methods=["GET"]),
         Route("/sign-in/passkey", pages.with_passkey, methods=["POST"]),

@@ -29,6 +29,7 @@ COMMANDS = {
     "challenge": "hub.cli.challenge",
     "household": "hub.cli.household",
     "coverage": "hub.cli.coverage",
+    "account": "hub.cli.account",
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
     "access": "hub.cli.access",

@@ -1,4 +1,7 @@
-"""An operator opens or changes a person's account; always recorded."""
+"""Accounts of the sandbox's people, of which nobody has to be identified, are set up; always recorded.
+
+Accounts of real people are opened and changed by hub/flows/change_account.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

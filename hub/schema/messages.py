@@ -160,6 +160,10 @@ _EVENTS_ZH = {
     "record:hub:folded": "档案已更新",
     "log:auditor:exported": "审计日志被导出，其中本人的明细可读",
     "session:person:begun": "本人登录",
+    "account:operator:changed": "运行人员开立、变更或注销了本人账户",
+    "enrolment:operator:issued": "运行人员当面核实本人身份后发放了通行密钥登记码",
+    "passkey:person:enrolled": "本人登记了通行密钥",
+    "passkey:operator:revoked": "本人的一把通行密钥被停用",
     "token:operator:issued": "运行人员为本人账户签发了沙箱访问令牌",
 }
 

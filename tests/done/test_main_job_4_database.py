@@ -29,7 +29,8 @@ MAY_CALL = {
     "consent.requests_of", "consent.withdraw",
     # Signing in.
     "auth.begin_by_code", "auth.begin_by_passkey", "auth.bind_token", "auth.find_passkey", "auth.find_session",
-    "auth.session_stands", "auth.sign_out", "auth.try_code",
+    "auth.session_stands", "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
+    "auth.pending_changes", "auth.decide_change",
 }  # fmt: skip
 """Every function of the hub's own that hub_app may execute."""
 

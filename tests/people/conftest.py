@@ -11,7 +11,7 @@ from hub.core.clock import system_clock
 from hub.settings import load
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
-from tests.api.world import COUNTY, HEAD, Api
+from tests.api.world import COUNTY, WIFE, Api, Visitors
 
 from .browser import ORIGIN
 
@@ -23,10 +23,13 @@ async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
     owner = await database.connect(DbRole.OWNER)
     await publish(owner, keys)
     async with open_hub(settings, database, system_clock) as hub:
-        api = Api(hub, owner, keys)
+        api = Api(hub, owner, keys, Visitors())
         await api.seed()
+        await owner.execute("DELETE FROM auth.session")  # here people sign in themselves
+        # One account per person and role: the sandbox's borrower is the wife.
+        await owner.execute("UPDATE auth.account SET status = 'CLOSED' WHERE account_id = 'wife'")
         for account, role, person in (
-            ("sandbox-borrower", "RESIDENT", HEAD.person_id), ("sandbox-steward", "STEWARD", None),
+            ("sandbox-borrower", "RESIDENT", WIFE.person_id), ("sandbox-steward", "STEWARD", None),
         ):  # fmt: skip
             await owner.execute(
                 "INSERT INTO auth.account (account_id, role, person_id, county_codes) VALUES ($1, $2, $3, $4)",

@@ -8,18 +8,18 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from starlette.requests import Request
 
-from hub.auth.sign_in import SignedIn
 from hub.core.clock import system_clock
+from hub.core.errors import RefusedError
 from hub.core.names import Role
 from hub.flows.account_desk import AccountDesk
 from hub.flows.issue_code import issue_code
 from hub.store.database import DbRole
-from tests.api.world import HEAD, Api
+from tests.api.world import WIFE, Api
 
 from .authenticator import EDDSA, ES256, PRESENT, RS256, VERIFIED, Authenticator
 from .browser import ORIGIN, Browser, browser
+from .staff import signed_in
 
 REFUSED = "未能登录"
 
@@ -32,13 +32,6 @@ async def code_for(api: Api, account: str) -> str:
         return (await issue_code(desk, account, operator="root")).code
     finally:
         await pool.close()
-
-
-async def signed_in(api: Api, visitor: Browser) -> SignedIn | None:
-    """Who a page of the hub sees at this browser."""
-    cookies = "; ".join(f"{each.name}={each.value}" for each in visitor.http.cookies.jar)
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"cookie", cookies.encode())]}
-    return await api.hub.sign_in.of(Request(scope))
 
 
 async def enrol(api: Api, authenticator: Authenticator, account: str) -> UUID:
@@ -67,7 +60,7 @@ async def test_a_resident_signs_in_with_a_code_once_and_leaves(api: Api) -> None
         assert (reply.status_code, reply.headers["location"]) == (303, "/oauth2/authorize?client_id=a")
         found = await signed_in(api, visitor)
         assert found is not None
-        assert (found.account_id, found.role, found.person_id) == ("sandbox-borrower", Role.RESIDENT, HEAD.person_id)
+        assert (found.account_id, found.role, found.person_id) == ("sandbox-borrower", Role.RESIDENT, WIFE.person_id)
         assert (found.factors, found.amr) == (1, ("otp",))
         cookie = visitor.session()
         assert cookie is not None
@@ -88,7 +81,7 @@ async def test_a_resident_signs_in_with_a_code_once_and_leaves(api: Api) -> None
         assert await signed_in(api, visitor) is None
     assert [row["cause"] for row in await sessions(api)] == ["SIGNED_OUT"]
     history = await api.ask(
-        api.account_token("head"),
+        api.account_token("sandbox-borrower"),
         "{ accessHistory(first: 9) { ... on AccessConnection { edges { node { event } } } } }",
     )
     assert "session:person:begun" in history.text
@@ -127,8 +120,6 @@ async def test_a_role_that_needs_two_factors_is_not_let_in_with_a_code(api: Api)
 
 
 async def test_codes_are_the_sandboxs_alone(api: Api) -> None:
-    from hub.core.errors import RefusedError
-
     for account in ("head", "regulator", "sandbox-nobody"):
         with pytest.raises(RefusedError):
             await code_for(api, account)

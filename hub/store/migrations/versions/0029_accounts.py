@@ -1,0 +1,18 @@
+"""accounts: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0029"
+down_revision = "0028"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0029_accounts.sql``."""
+    run_sql("0029_accounts.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
