@@ -126,6 +126,15 @@ def database(server: EmbeddedServer, template: Database, memory: str) -> Iterato
     asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@pytest.fixture(scope="module")
+def module_database(server: EmbeddedServer, template: Database, memory: str) -> Iterator[Database]:
+    """One migrated database for all tests of a file, which must not depend on each other's rows."""
+    name = f"test_{next(_numbers)}"
+    asyncio.run(_copy(server, template.name, name, memory))
+    yield template.named(name)
+    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture
 def keys(tmp_path: Path) -> FileKeys:
     """A key service of this test alone."""

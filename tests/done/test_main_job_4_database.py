@@ -27,6 +27,10 @@ MAY_CALL = {
     "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion", "consent.ask",
     "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",
     "consent.requests_of", "consent.withdraw",
+    # Tokens.
+    "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
+    "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
+    "auth.use_refresh_token",
     # Signing in.
     "auth.begin_by_code", "auth.begin_by_passkey", "auth.bind_token", "auth.find_passkey", "auth.find_session",
     "auth.session_stands", "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
