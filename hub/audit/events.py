@@ -375,6 +375,13 @@ _ALL = (
         ("source", "reference", "document"),
     ),
     EventType(
+        "reader:operator:changed",
+        Kind.ADMIN,
+        "Which counties and categories a person's own database login may see the state of was changed.",
+        ("login", "status"),
+        ("counties", "categories", "until"),
+    ),
+    EventType(
         "approver:operator:changed",
         Kind.ADMIN,
         "The key of a security administrator for approvals was registered or taken back.",

@@ -31,8 +31,9 @@ from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.cli.steward import acting_auditor
 from hub.core.clock import SHANGHAI, iso, system_clock
 from hub.core.errors import InputError
-from hub.core.names import Purpose, Role
+from hub.core.names import Category, Purpose, Role
 from hub.flows.approve_rules import ApprovalDesk, approve_rules, change_approver, propose_rules
+from hub.flows.change_reader import Reader, register_reader, remove_reader
 from hub.flows.explain_decision import Explanation, event_at, explain_to_auditor
 from hub.flows.receipts import receipt_desk
 from hub.flows.shadow import acknowledge
@@ -42,6 +43,8 @@ from hub.store.keys import FileKeys
 app = typer.Typer(help="Access rules: show, explain, compare, approve.", no_args_is_help=True)
 approvers = typer.Typer(help="Keys of the administrators who approve rules.", no_args_is_help=True)
 app.add_typer(approvers, name="approver")
+readers = typer.Typer(help="People's own database logins: which rows they may see the state of.", no_args_is_help=True)
+app.add_typer(readers, name="reader")
 
 DIFFERS = 21
 """Exit code of an explanation whose decision is not what the rules of its time say."""
@@ -380,6 +383,38 @@ def revoke_command(account: Annotated[str, typer.Argument(help="The account whos
 
     run(work())
     print(f"Taken back from {account}.")
+
+
+@readers.command("add")
+def add_reader_command(
+    login: Annotated[str, typer.Argument(help="The login, a member of hub_reader on the server.")],
+    county: Annotated[list[str], typer.Option(help="County code; may be given several times.")],
+    category: Annotated[list[Category], typer.Option(help="Category; may be given several times.")],
+    until: Annotated[str, typer.Option(help="ISO 8601 instant from which it sees nothing any more.")],
+) -> None:
+    """Register a login, or change what it sees."""
+    end = _instant(until)
+    assert end is not None
+    reader = Reader(login, tuple(county), tuple(category), end)
+
+    async def work() -> None:
+        async with _desk() as desk:
+            await register_reader(desk, reader)
+
+    run(work())
+    print(f"{login} sees the state of {len(category)} categories in {len(county)} counties until {iso(end)}.")
+
+
+@readers.command("remove")
+def remove_reader_command(login: Annotated[str, typer.Argument(help="The login.")]) -> None:
+    """Let a login see nothing any more."""
+
+    async def work() -> None:
+        async with _desk() as desk:
+            await remove_reader(desk, login)
+
+    run(work())
+    print(f"{login} sees nothing any more.")
 
 
 @app.command("shadow")

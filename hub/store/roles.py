@@ -18,17 +18,26 @@ _LOCK = 7_241_018
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT"
 
 
+READERS = "hub_reader"
+"""The group of people's own logins; nobody logs in as it. What its members see is in ``access.reader``."""
+
+
 async def ensure_roles(connection: asyncpg.Connection, database: Database) -> None:
-    """Make every role of :class:`DbRole` that is missing and give it the password of the key folder.
+    """Make every role of :class:`DbRole` that is missing and give it the password of the key folder; and the group of
+    people's own logins.
 
     ``connection`` may make roles (embedded: superuser; external: the login of the URL). Several commands may do this at
     once. A role whose password already works is left alone, so an external server needs no right to make roles once
     they exist. Raises :class:`StoreError` if the right is missing.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    making = READERS
     try:
         existing = {row[0] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+        if READERS not in existing:
+            await connection.execute(f"CREATE ROLE {READERS} NO{_ATTRIBUTES}")
         for role in DbRole:
+            making = role
             if database.administrator is not None and database.administrator[0] == role:
                 continue
             password = password_of(database.keys_folder, role)
@@ -38,7 +47,7 @@ async def ensure_roles(connection: asyncpg.Connection, database: Database) -> No
                 await connection.execute(f"ALTER ROLE {role} {_ATTRIBUTES} PASSWORD '{scram_verifier(password)}'")
     except asyncpg.InsufficientPrivilegeError:
         raise StoreError(
-            f"the login of HUB_DATABASE_URL may not make or change the role {role} on {database.host}.",
+            f"the login of HUB_DATABASE_URL may not make or change the role {making} on {database.host}.",
             remedy="Give it CREATEROLE for the set-up, or make the roles yourself, with the key folder's passwords.",
             code="STORE_RIGHTS",
         ) from None
@@ -87,7 +96,7 @@ async def open_external(connection: asyncpg.Connection, database: Database) -> N
 
 async def _give_rights(connection: asyncpg.Connection, name: str) -> None:
     """Give the rights on the database itself that are missing: all may connect, few may do more."""
-    wanted = [(role, "CONNECT") for role in DbRole]
+    wanted: list[tuple[str, str]] = [(role, "CONNECT") for role in (*DbRole, READERS)]
     # The owner makes schemas; the merge of delivered rows works over temporary tables, nobody else needs any.
     wanted += [(DbRole.OWNER, "CREATE"), (DbRole.INGEST, "TEMPORARY")]
     quoted = name.replace('"', '""')
