@@ -144,7 +144,9 @@ async def save_client(conn: asyncpg.Connection, client: Client) -> None:
         " VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)"
         " ON CONFLICT (client_id) DO UPDATE SET county_codes = excluded.county_codes, purposes = excluded.purposes,"
         " jwks = excluded.jwks, status = excluded.status, max_subjects_per_day = excluded.max_subjects_per_day,"
-        " redirect_uris = excluded.redirect_uris, is_dpop_required = excluded.is_dpop_required"
+        " redirect_uris = excluded.redirect_uris, is_dpop_required = excluded.is_dpop_required,"
+        # Whoever gives the keys here does not ask for an overlap.
+        " old_jwks = NULL, old_keys_until = NULL"
         " RETURNING organisation_id, role",
         client.client_id,
         client.organisation_id,

@@ -353,7 +353,7 @@ _ALL = (
         Kind.ADMIN,
         "A system's registration was made or changed.",
         ("client",),
-        ("role", "status", "keys"),
+        ("role", "status", "keys", "oldKeysUntil"),
     ),
     EventType(
         "code:operator:issued",
@@ -422,6 +422,13 @@ _ALL = (
         ("change",),
     ),
     EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
+    EventType(
+        "officer:operator:changed",
+        Kind.ADMIN,
+        "Officers were added to the register of an organisation or removed.",
+        ("organisation",),
+        ("added", "removed"),
+    ),
     EventType(
         "passkey:operator:revoked",
         Kind.ADMIN,

@@ -1,22 +1,29 @@
 """``hub client``: the systems of banks and other organisations that may ask."""
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hub.access.clients import App, Client, Organisation
+from hub.audit.proof import Receipt
 from hub.auth.jwks import read_jwks
+from hub.cli.officer import app as officer_app
+from hub.cli.officer import owner_desk
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
+from hub.flows.account_desk import AccountDesk
+from hub.flows.change_client import list_clients, rotate_keys, set_client_status
 from hub.flows.receipts import receipt_desk
 from hub.flows.register_client import register_app, register_client
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Systems that may ask.", no_args_is_help=True)
+app.add_typer(officer_app, name="officer")
 
 
 @app.callback()
@@ -103,6 +110,66 @@ def register_app_command(
         print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
 
     run(work())
+
+
+@app.command("rotate")
+def rotate_command(
+    client_id: Annotated[str, typer.Argument(help="Id of the system.")],
+    keys: Annotated[Path, typer.Option(help="File with its new public keys, a JWK set (RFC 7517).")],
+    overlap_days: Annotated[int, typer.Option(help="How long its present keys stay good; 0 if one was lost.")] = 14,
+) -> None:
+    """Give a system new keys; for some days the present ones are good beside them."""
+    jwks = _read_keys(keys)
+
+    async def work(desk: AccountDesk) -> Receipt:
+        return await rotate_keys(desk, client_id, jwks, overlap_days, operator=operator_name())
+
+    _change(client_id, work, {"keys": len(jwks["keys"]), "overlapDays": overlap_days})
+
+
+@app.command("suspend")
+def suspend_command(client_id: Annotated[str, typer.Argument(help="Id of the system.")]) -> None:
+    """Suspend a system: its next query is refused, whatever tokens it holds."""
+    _set_status(client_id, "SUSPENDED")
+
+
+@app.command("resume")
+def resume_command(client_id: Annotated[str, typer.Argument(help="Id of the system.")]) -> None:
+    """Let a suspended system ask again."""
+    _set_status(client_id, "ACTIVE")
+
+
+@app.command("close")
+def close_command(client_id: Annotated[str, typer.Argument(help="Id of the system.")]) -> None:
+    """Close a system for good."""
+    _set_status(client_id, "CLOSED")
+
+
+def _set_status(client_id: str, status: str) -> None:
+    async def work(desk: AccountDesk) -> Receipt:
+        return await set_client_status(desk, client_id, status, operator=operator_name())
+
+    _change(client_id, work, {"status": status})
+
+
+def _change(client_id: str, work: Callable[[AccountDesk], Awaitable[Receipt]], told: dict[str, Any]) -> None:
+    async def whole() -> Receipt:
+        async with owner_desk() as desk:
+            return await work(desk)
+
+    print(json.dumps({"client": client_id} | told | {"receipt": run(whole()).as_json()}))
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the systems, one JSON object a line; of keys only their digests, as the audit log writes them."""
+
+    async def whole() -> list[dict[str, Any]]:
+        async with owner_desk() as desk:
+            return await list_clients(desk)
+
+    for line in run(whole()):
+        print(json.dumps(line, ensure_ascii=False))
 
 
 def _read_keys(path: Path) -> dict[str, Any]:

@@ -42,6 +42,7 @@ _REFUSALS: dict[str, HubError] = {
         remedy="See the levels of evidence in docs/CONSENT.md.",
         code="EVIDENCE_TOO_LOW",
     ),
+    "HB175": RefusedError("The officer is not in the register of his organisation.", code="OFFICER_UNKNOWN"),
     "23505": RefusedError(
         "Another decision on this consent came first.", remedy="Look again.", code="CHANGED_MEANWHILE"
     ),

@@ -14,25 +14,32 @@ from hub.flows.change_account import Holder
 _NAME_MAX = 100
 
 
+def check_holder(id_number: str, name: str, today: date) -> Holder | None:
+    """The person with this number and name; ``None`` for what is no ID number or no name."""
+    cleaned = clean_id_number(id_number)
+    number = None if cleaned is None else check_id_number(cleaned, today)
+    return Holder(number, name.strip()) if isinstance(number, str) and 0 < len(name.strip()) <= _NAME_MAX else None
+
+
 def read_holder(path: Path, today: date) -> Holder:
     """The person of a file. Raises :class:`InputError` for what is no ID number or no name; no value is told."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        number, name = clean_id_number(document["id_number"]), str(document["name"]).strip()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        number, name = str(document["id_number"]), str(document["name"])
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
             f"the file {path} does not say who holds the account.",
             remedy='Write {"id_number": "...", "name": "..."} into it.',
             code="HOLDER_FILE",
         ) from None
-    checked = None if number is None else check_id_number(number, today)
-    if not isinstance(checked, str) or not 0 < len(name) <= _NAME_MAX:
+    holder = check_holder(number, name, today)
+    if holder is None:
         raise InputError(
             f"the file {path} holds no valid ID number or no name.",
             remedy="Copy both from the identity card.",
             code="HOLDER_FILE",
         )
-    return Holder(checked, name)
+    return holder
 
 
 async def resident_behind(desk: AccountDesk, holder: Holder) -> UUID:

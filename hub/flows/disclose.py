@@ -43,6 +43,10 @@ _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Time
 _REFUSALS = {
     "ASKER_UNKNOWN": ("The asker is not registered.", "Register the system, or open the account, first."),
     "ASKER_SUSPENDED": ("The asker's registration is suspended or closed.", "Ask the hub's operator why."),
+    "OFFICER_UNKNOWN": (
+        "The officer is not in the register of his organisation.",
+        "Have him registered with the hub, each under an id of his own.",
+    ),
     "TOKEN_REVOKED": ("The access token was taken back.", "Get a new token."),
     "PROOF_USED": ("The DPoP proof was used before.", "Make a new proof for each request."),
 }

@@ -24,6 +24,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "经办人编号只能包含字母、数字和 . _ @ -，最多64位。",
         "An officer's id has letters, digits and . _ @ - only, at most 64.",
     ),
+    "OFFICER_UNKNOWN": (
+        "经办人未在本机构名册中登记（用户实名制）。",
+        "The officer is not in the register of his organisation.",
+    ),
     "OFFICER_NOT_YOURS": (
         "个人账户不能代他人操作，请去掉 officer。",
         "A person's account acts for itself; leave `officer` out.",

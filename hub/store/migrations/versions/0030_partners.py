@@ -1,0 +1,18 @@
+"""partners: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0030"
+down_revision = "0029"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0030_partners.sql``."""
+    run_sql("0030_partners.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
