@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.hub-ready
 DEV := .venv/.dev-ready
-SOAP := tests/connectors/foreign_soap
+FOREIGN := tests/connectors/foreign_soap tests/done/foreign_oauth
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -74,10 +74,10 @@ $(READY): requirements/build.txt requirements/hub.txt pyproject.toml | .venv/bin
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(READY) requirements/dev.txt $(SOAP)/package-lock.json
+$(DEV): $(READY) requirements/dev.txt $(FOREIGN:=/package-lock.json)
 	@echo "Installing what the tests and checks need (first time: some minutes of downloads)."
 	@$(PIP) install --require-hashes -r requirements/dev.txt
-	@if command -v npm >/dev/null && ! npm ci --silent --no-audit --no-fund --prefix $(SOAP); then \
-	  rm -rf $(SOAP)/node_modules; \
-	  echo "npm cannot install the foreign SOAP server, its tests are skipped; to see why: npm ci --prefix $(SOAP)" >&2; fi
+	@command -v npm >/dev/null || exit 0; for folder in $(FOREIGN); do \
+	  npm ci --silent --no-audit --no-fund --prefix $$folder || { rm -rf $$folder/node_modules; \
+	  echo "npm cannot install $$folder, its tests are skipped; to see why: npm ci --prefix $$folder" >&2; }; done
 	@touch $@

@@ -75,8 +75,8 @@ def refused(request: Request, error: str | None) -> Response:
     body = {"errors": [{"message": text("UNAUTHENTICATED", language), "extensions": {"code": "UNAUTHENTICATED"}}]}
     named = "" if error is None else f', error="{error if error in _ERRORS else "invalid_token"}"'
     response = Response(orjson.dumps(body), 401, {"cache-control": "no-store"}, "application/json; charset=utf-8")
-    bearer = "" if error is not None and "dpop" in error else named
-    response.headers.append("www-authenticate", f'Bearer realm="credit-hub"{bearer}')
+    if error is None or "dpop" not in error:  # who speaks DPoP is told of DPoP alone: some clients read one challenge
+        response.headers.append("www-authenticate", f'Bearer realm="credit-hub"{named}')
     response.headers.append("www-authenticate", f'DPoP realm="credit-hub", algs="{_ALGORITHMS}"{named}')
     return response
 
