@@ -2,15 +2,15 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0030_partners.sql``."""
-    run_sql("0030_partners.sql")
+    """Apply ``0031_partners.sql``."""
+    run_sql("0031_partners.sql")
 
 
 def downgrade() -> None:
