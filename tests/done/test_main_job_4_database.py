@@ -26,7 +26,8 @@ MAY_CALL = {
     "audit.tree_parts", "auth.bearer_state", "auth.claim_key", "auth.find_client", "auth.known_as",
     "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion", "consent.ask",
     "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",
-    "consent.requests_of", "consent.withdraw",
+    "consent.requests_of", "consent.cap_of", "consent.change", "consent.deliveries_of",
+    "consent.in_force", "consent.record_of", "consent.revoke",
     # Tokens.
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
