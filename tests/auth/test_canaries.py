@@ -1,7 +1,7 @@
 """Authlib's defaults that are unsafe here, pinned: each test shows the library's own behaviour, and that ours differs.
 
-If an upgrade changes a default, the first half of its test fails: then the code that closes it may have become needless,
-or may close something else. Read the release notes before you change the test.
+If an upgrade changes a default, the first half of its test fails: then the code that closes it may be needless, or may
+close something else. Read the release notes before you change the test.
 """
 
 import inspect
