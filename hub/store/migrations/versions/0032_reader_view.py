@@ -2,15 +2,15 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0031_reader_view.sql``."""
-    run_sql("0031_reader_view.sql")
+    """Apply ``0032_reader_view.sql``."""
+    run_sql("0032_reader_view.sql")
 
 
 def downgrade() -> None:
