@@ -60,8 +60,9 @@ ROLE_GROUPS: dict[Role, frozenset[str]] = {
     Role.BANK_RISK: frozenset({"lender", "assigned-area"}),
     Role.COLLECTOR: frozenset({"field", "assigned-area"}),
     Role.VILLAGE_REVIEWER: frozenset({"field", "assigned-area"}),
-    Role.TOWNSHIP: frozenset({"field", "assigned-area"}),
-    Role.STEWARD: frozenset({"assigned-area"}),
+    Role.TOWNSHIP: frozenset({"field", "assigned-area", "emergency"}),
+    Role.STEWARD: frozenset({"assigned-area", "emergency"}),
+    Role.REGULATOR: frozenset({"assigned-area"}),
 }
 """Groups of a role; a role that is not here is in none."""
 

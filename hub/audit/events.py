@@ -106,6 +106,17 @@ def _consent(name: str, meaning: str) -> EventType:
     return EventType(name, Kind.CONSENT, meaning, ("consent",), ("client", "role", "token", "reason"), _CONSENT)
 
 
+def _basis(name: str, meaning: str) -> EventType:
+    return EventType(
+        name,
+        Kind.CONSENT,
+        meaning,
+        ("basis", "basisKind"),
+        ("state", "reference", "expiresAt", "client", "role", "token"),
+        ("basis", "categories"),
+    )
+
+
 def _quarantine(verb: str, meaning: str) -> EventType:
     return EventType(
         f"quarantine:steward:{verb}",
@@ -224,12 +235,20 @@ _ALL = (
     _consent("consent:hub:expired", "A consent or a request for it ended by time."),
     _consent("consent:client:revoked", "A recipient ended a consent that it had been given."),
     _consent("consent:hub:ended", "A consent ended by law, as with a person's death."),
+    _consent("consent:hub:frozen", "A consent whose stored record proves nothing any more was put out of force."),
     _consent("consent:resident:granted", "A person gave consent."),
     _consent("consent:resident:resumed", "A person let a paused consent count again."),
     _consent("consent:resident:refused", "A person refused a request for consent."),
     _consent("consent:resident:suspended", "A person suspended a consent."),
     _consent("consent:resident:withdrawn", "A person took a consent back."),
     _consent("consent:steward:revoked", "Another than the person ended a consent, with cause."),
+    # Other bases than consent.
+    _basis("basis:client:declared", "An organisation's system declared a basis, such as a live loan of its own."),
+    _basis("basis:official:declared", "An official declared a basis with its reference."),
+    _basis("basis:official:decided", "A second person approved, declined or reviewed a declared basis."),
+    _basis("basis:official:ended", "A declared basis was ended because its case is over."),
+    _basis("basis:hub:told", "A person was told of a basis that was declared about him."),
+    _basis("basis:hub:unreviewed", "ALARM: nobody reviewed an emergency in time."),
     # Connectors: what agencies delivered.
     EventType(
         "source:connector:failed",

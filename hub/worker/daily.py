@@ -12,6 +12,8 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, day_of
+from hub.flows.check_consents import check_consents
+from hub.flows.declare_basis import watch_bases
 from hub.flows.expire_consents import expire_consents
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.purge_quarantine import purge_quarantine
@@ -53,7 +55,21 @@ async def _expire(day: Day) -> int:
     return await expire_consents(day.connection, day.receipts, day.clock)
 
 
-JOBS = (Job("refresh-sections", _refresh), Job("purge-adverse", _purge), Job("expire-consents", _expire))
+async def _check_consents(day: Day) -> object:
+    return await check_consents(day.connection, day.keys, day.receipts, day.clock)
+
+
+async def _watch_bases(day: Day) -> int:
+    return await watch_bases(day.connection, day.receipts, day.clock)
+
+
+JOBS = (
+    Job("refresh-sections", _refresh),
+    Job("purge-adverse", _purge),
+    Job("expire-consents", _expire),
+    Job("check-consents", _check_consents),
+    Job("watch-bases", _watch_bases),
+)
 """In the order in which they are done."""
 
 

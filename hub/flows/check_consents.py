@@ -1,0 +1,60 @@
+"""Every consent in force is compared with what the hub signed; one that was altered is frozen, told and recorded."""
+
+import asyncpg
+
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append
+from hub.audit.receipts import Receipts
+from hub.consent.record import SIGNING_KEY, SignedTerms, is_genuine
+from hub.core.clock import Clock
+from hub.core.ids import uuid7
+from hub.flows.consent_change import POLICY
+from hub.store.keys import KeyService
+
+_AT_ONCE = 500
+
+
+async def check_consents(
+    connection: asyncpg.Connection, keys: KeyService, receipts: Receipts, clock: Clock
+) -> tuple[int, int]:
+    """How many consents were looked at, and how many were frozen just now. ``connection`` is as hub_ingest.
+
+    A frozen consent counts for nothing until a new one is given. Raises :class:`AuditError`.
+    """
+    key = keys.signing_key(SIGNING_KEY).public_key()
+    looked, frozen, after = 0, 0, None
+    while True:
+        rows = await connection.fetch("SELECT * FROM consent.standing_records($1, $2)", after, _AT_ONCE)
+        for row in rows:
+            looked += 1
+            if row["agrees"] and is_genuine(SignedTerms(row["terms"], row["signature"], row["protected"]), key):
+                continue
+            await receipts.ready()
+            async with connection.transaction():
+                ev = uuid7()
+                if not await connection.fetchval("SELECT consent.freeze($1, 'RECORD_ALTERED')", row["consent_id"]):
+                    continue
+                frozen += 1
+                await append(
+                    connection,
+                    PendingEntry(
+                        ev=ev,
+                        kind=Kind.CONSENT,
+                        event="consent:hub:frozen",
+                        organisation="hub",
+                        actor="hub worker",
+                        decision=Decision.ALLOW,
+                        policy=POLICY,
+                        purpose=row["purpose"],
+                        county=row["county"],
+                        subjects=(row["person_id"],),
+                        facts={
+                            "consent": str(row["consent_id"]),
+                            "reason": "RECORD_ALTERED",
+                            "persons": {str(row["person_id"]): {"recipient": row["organisation_id"]}},
+                        },
+                    ),
+                )
+        if len(rows) < _AT_ONCE:
+            return looked, frozen
+        after = rows[-1]["consent_id"]

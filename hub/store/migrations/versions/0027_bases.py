@@ -1,0 +1,19 @@
+"""bases: see the SQL texts beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0027"
+down_revision = "0026"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0027_bases.sql`` and ``0027_bases_gate.sql``."""
+    run_sql("0027_bases.sql")
+    run_sql("0027_bases_gate.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
