@@ -108,12 +108,25 @@ def test_village_and_township_never_see_bank_tax_or_clinic() -> None:
 @pytest.mark.parametrize(
     "role",
     [
-        Role.GUARDIAN, Role.INSURER, Role.MUTUAL_SOCIETY, Role.PROVIDER, Role.FURNISHER, Role.REGULATOR, Role.AUDITOR,
+        Role.GUARDIAN, Role.INSURER, Role.MUTUAL_SOCIETY, Role.PROVIDER, Role.FURNISHER, Role.AUDITOR,
         Role.SECURITY_ADMIN, Role.OPERATOR, Role.ANALYST, Role.PUBLIC,
     ],
 )  # fmt: skip
 def test_these_roles_read_no_content(role: Role) -> None:
     assert opened(role) == []
+
+
+def test_a_regulator_reads_content_on_a_declared_basis_only() -> None:
+    cells = opened(Role.REGULATOR)
+    assert {cell.purpose for cell in cells} == {Purpose.SUPERVISION, Purpose.JUDICIAL}
+    assert all({Need.BASIS, Need.AREA, Need.ADULT} <= cell.needs for cell in cells)
+
+
+def test_an_emergency_shows_who_somebody_is_and_nothing_else() -> None:
+    cells = [cell for role in Role for cell in opened(role) if cell.purpose is Purpose.EMERGENCY]
+    assert {part_key(cell.part) for cell in cells} == {"identity/VALUE"}
+    assert {cell.role for cell in cells} == {Role.TOWNSHIP, Role.STEWARD}
+    assert all(Need.BASIS in cell.needs for cell in cells)
 
 
 def test_a_resident_sees_everything_of_his_own_and_for_nothing_else() -> None:

@@ -2,16 +2,16 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0027_bases.sql`` and ``0027_bases_gate.sql``."""
-    run_sql("0027_bases.sql")
-    run_sql("0027_bases_gate.sql")
+    """Apply ``0028_bases.sql`` and ``0028_bases_gate.sql``."""
+    run_sql("0028_bases.sql")
+    run_sql("0028_bases_gate.sql")
 
 
 def downgrade() -> None:

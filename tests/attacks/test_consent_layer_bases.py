@@ -1,0 +1,205 @@
+"""Attacks 34 and 35 on consent, and what every other basis than consent must refuse."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from hub.access.parts import part_of
+from hub.consent.bases import BasisKind, listed
+from hub.core.clock import system_clock
+from hub.core.disclosure import Asker, SubjectByNumber
+from hub.core.errors import HubError
+from hub.flows.consent_change import ConsentDesk
+from hub.flows.declare_basis import BasisDeclared, Declaration, decide_basis, declare_basis, end_basis, watch_bases
+from hub.store.database import Database, DbRole
+from hub.store.keys import FileKeys
+from tests.disclosure.world import BANK_A, COUNTY, FAR, HEAD, HOUSEHOLD, STRANGER, WIFE, Person, World
+
+from .consent_world import OPERATION, me, open_desk, recorded, shows_nothing, written
+
+WATCH = ["roster/VALUE", "identity/VALUE"]
+
+
+@pytest.fixture
+async def world(database: Database, keys: FileKeys) -> AsyncIterator[World]:
+    world = await World.build(database, keys)
+    for account, role in (("regulator-2", "REGULATOR"), ("township", "TOWNSHIP"), ("steward-2", "STEWARD")):
+        await world.owner.execute(
+            "INSERT INTO auth.account (account_id, role, county_codes) VALUES ($1, $2, $3)", account, role, [COUNTY]
+        )
+    yield world
+    await world.close()
+
+
+@pytest.fixture
+async def desk(world: World, tmp_path: Path) -> AsyncIterator[ConsentDesk]:
+    async with open_desk(world, tmp_path) as desk:
+        yield desk
+
+
+async def declared(
+    desk: ConsentDesk, asker: str, kind: BasisKind, person: Person = HEAD, reference: str = "文号〔2026〕7号",
+    parts: tuple[str, ...] = ("identity/VALUE",),
+) -> BasisDeclared:  # fmt: skip
+    made, receipt = await declare_basis(
+        desk,
+        Declaration(
+            Asker(asker, "t1", asker), kind, reference, SubjectByNumber(person.number, person.name),
+            tuple(part_of(key) for key in parts), OPERATION,
+        ),
+    )  # fmt: skip
+    assert receipt.index >= 0
+    return made
+
+
+async def loan(world: World, contract: str, settled: str | None = None) -> None:
+    item = {"contractNo": contract, "receiptNo": f"R{contract}", "provenance": {"validTo": settled}}
+    await world.owner.execute(
+        "UPDATE record.section SET body = $1 WHERE person_id = $2 AND category = 'bank.loan' AND form = 'VALUE'"
+        " AND owner = $3",
+        json.dumps({"items": [item]}), HEAD.person_id, BANK_A,
+    )  # fmt: skip
+
+
+async def refused(work: Any) -> str:
+    with pytest.raises(HubError) as refusal:
+        await work
+    return refusal.value.code
+
+
+async def test_34_no_review_of_a_loan_without_that_live_loan(world: World, desk: ConsentDesk) -> None:
+    before, entries = await written(world), await recorded(world)
+    review = {"purpose": "POST_LOAN_REVIEW", "parts": WATCH}
+    for person, reference in ((HEAD, "C1"), (STRANGER, "C1"), (WIFE, "C1"), (FAR, "C1")):
+        work = declared(desk, "risk-a", BasisKind.POST_LOAN, person, reference, tuple(WATCH))
+        assert await refused(work) == "NO_LIVE_LOAN"
+    await loan(world, "C1")
+    assert await refused(declared(desk, "officer-b", BasisKind.POST_LOAN, HEAD, "C1", tuple(WATCH))) == "NO_LIVE_LOAN"
+    assert (await written(world), await recorded(world)) == (before, entries)
+    nobody = await world.ask("risk-a", STRANGER, **review)
+    made = await declared(desk, "risk-a", BasisKind.POST_LOAN, HEAD, "C1", tuple(WATCH))
+    assert (await world.ask("risk-a", HEAD, **review)).basis == made.basis_id
+    # Once in a calendar month, whoever of the bank asks.
+    assert (await world.ask("officer-a", HEAD, **review)).withheld == dict.fromkeys(WATCH, "QUOTA")
+    await world.owner.execute("UPDATE consent.quota SET period = period - interval '1 month'")
+    assert (await world.ask("officer-a", HEAD, **review)).parts == set(WATCH)
+    # The moment the loan is settled there is nothing to watch.
+    await world.owner.execute("UPDATE consent.quota SET period = period - interval '1 month'")
+    await loan(world, "C1", "2026-11-01")
+    gone = await world.ask("risk-a", HEAD, **review)
+    assert gone.content() == nobody.content()
+    assert shows_nothing(gone)
+    assert shows_nothing(await world.ask("risk-a", HEAD))  # and no other purpose ever rested on it
+
+
+async def test_34_a_new_declaration_does_not_begin_the_month_anew(world: World, desk: ConsentDesk) -> None:
+    await loan(world, "C1")
+    review = {"purpose": "POST_LOAN_REVIEW", "parts": WATCH}
+    for _ in range(2):
+        await declared(desk, "risk-a", BasisKind.POST_LOAN, HEAD, "C1", tuple(WATCH))
+    assert (await world.ask("risk-a", HEAD, **review)).parts
+    again = await declared(desk, "risk-a", BasisKind.POST_LOAN, HEAD, "C1", tuple(WATCH))
+    assert (await world.ask("risk-a", HEAD, **review)).withheld == dict.fromkeys(WATCH, "QUOTA")
+    await end_basis(desk, me("officer-a"), again.basis_id, OPERATION)
+    assert shows_nothing(await world.ask("risk-a", HEAD, **review))
+
+
+async def test_35_emergency_is_for_the_listed_roles_one_day_and_who_somebody_is(
+    world: World, desk: ConsentDesk
+) -> None:
+    before = await written(world)
+    for asker in ("risk-a", "collector", "head", "regulator", "nobody"):
+        assert await refused(declared(desk, asker, BasisKind.EMERGENCY)) == "BASIS_REFUSED"
+    work = declared(desk, "township", BasisKind.EMERGENCY, parts=("identity/VALUE", "bank.loan/VALUE"))
+    assert await refused(work) == "PART_NOT_OPEN"
+    assert await written(world) == before
+    made = await declared(desk, "township", BasisKind.EMERGENCY)
+    unknown = await declared(desk, "township", BasisKind.EMERGENCY, STRANGER)
+    assert (made.state, made.expires_at - system_clock() <= timedelta(hours=24)) == ("IN_FORCE", True)
+    assert unknown.state == made.state
+    query = {"purpose": "EMERGENCY", "parts": ["identity/VALUE"]}
+    assert (await world.ask("township", HEAD, **query)).parts == {"identity/VALUE"}
+    assert (await world.ask("township", HEAD, purpose="EMERGENCY")).parts == {"identity/VALUE"}
+    assert shows_nothing(await world.ask("township", STRANGER, **query))
+    assert shows_nothing(await world.ask("steward", HEAD, **query))  # another holder
+    assert (
+        await refused(decide_basis(desk, me("township"), made.basis_id, yes=True, operation=OPERATION))
+        == "BASIS_UNKNOWN"
+    )
+    # A day later it is over, and that nobody looked at it is an alarm; before that nothing is due.
+    ingest = await world.database.connect(DbRole.INGEST)
+    try:
+        assert await watch_bases(ingest, desk.receipts, system_clock) == 0
+        assert await watch_bases(ingest, desk.receipts, lambda: system_clock() + timedelta(hours=25)) == 3
+        assert await watch_bases(ingest, desk.receipts, lambda: system_clock() + timedelta(hours=26)) == 0
+    finally:
+        await ingest.close()
+    entries = "SELECT count(*) FROM audit.pending WHERE event = 'basis:hub:unreviewed'"
+    told = "SELECT bool_and(told_at < declared_at + interval '72 hours') FROM consent.basis WHERE told_at IS NOT NULL"
+    assert await world.owner.fetchval(told)
+    late = await listed(world.owner, system_clock() + timedelta(hours=25), open_only=True)
+    assert all(basis.review_late for basis in late)
+    assert len(late) == 2
+    assert await world.owner.fetchval(entries) in (0, 1, 2)  # the sequencer may have taken them already
+    await world.owner.execute(
+        "UPDATE consent.basis SET effective_from = effective_from - interval '25 hours',"
+        " expires_at = expires_at - interval '25 hours'"
+    )
+    assert shows_nothing(await world.ask("township", HEAD, **query))
+
+
+async def test_35_a_second_person_can_stop_an_emergency(world: World, desk: ConsentDesk) -> None:
+    made = await declared(desk, "township", BasisKind.EMERGENCY)
+    query = {"purpose": "EMERGENCY", "parts": ["identity/VALUE"]}
+    assert (await world.ask("township", HEAD, **query)).parts
+    decided, _ = await decide_basis(desk, me("steward"), made.basis_id, yes=False, operation=OPERATION)
+    assert decided.status == "REVOKED"
+    assert shows_nothing(await world.ask("township", HEAD, **query))
+    assert (
+        await refused(decide_basis(desk, me("steward-2"), made.basis_id, yes=True, operation=OPERATION))
+        == "BASIS_UNKNOWN"
+    )
+
+
+@pytest.mark.parametrize("kind", [BasisKind.SUPERVISION, BasisKind.JUDICIAL])
+async def test_supervision_and_courts_need_a_document_and_a_second_person(
+    world: World, desk: ConsentDesk, kind: BasisKind
+) -> None:
+    query = {"purpose": kind.value, "parts": ["identity/VALUE", "bank.loan/TOTAL", "tax.band/BAND"]}
+    parts = tuple(query["parts"])
+    assert await refused(declared(desk, "regulator", kind, reference="")) == "BASIS_REFERENCE"
+    assert await refused(declared(desk, "steward", kind)) == "BASIS_REFUSED"
+    made = await declared(desk, "regulator", kind, parts=parts)
+    assert made.state == "PROPOSED"
+    assert shows_nothing(await world.ask("regulator", HEAD, **query))
+    for decider in ("regulator", "steward", "risk-a", "head"):
+        work = decide_basis(desk, me(decider), made.basis_id, yes=True, operation=OPERATION)
+        assert await refused(work) == "BASIS_UNKNOWN"
+    decided, _ = await decide_basis(desk, me("regulator-2"), made.basis_id, yes=True, operation=OPERATION)
+    assert decided.status == "IN_FORCE"
+    reply = await world.ask("regulator", HEAD, **query)
+    assert reply.parts == {"identity/VALUE", "bank.loan/TOTAL"}
+    assert reply.withheld == {"tax.band/BAND": "STEP_UP_REQUIRED"}
+    assert shows_nothing(await world.ask("regulator-2", HEAD, **query))  # who approved may not look
+    assert shows_nothing(await world.ask("regulator", WIFE, **query))
+    await end_basis(desk, me("regulator"), made.basis_id, OPERATION)
+    assert shows_nothing(await world.ask("regulator", HEAD, **query))
+
+
+async def test_an_objection_opens_the_record_to_one_steward_while_its_case_is_open(
+    world: World, desk: ConsentDesk
+) -> None:
+    query = {"purpose": "OBJECTION", "parts": ["identity/VALUE", "tax.grade/VALUE"]}
+    assert shows_nothing(await world.ask("steward", HEAD, **query))
+    made = await declared(desk, "steward", BasisKind.OBJECTION, parts=("identity/VALUE", "tax.grade/VALUE"))
+    assert (await world.ask("steward", HEAD, **query)).parts == set(query["parts"])
+    assert shows_nothing(await world.ask("steward-2", HEAD, **query))
+    own = await world.owner.fetchval("SELECT household_id FROM record.person WHERE person_id = $1", HEAD.person_id)
+    assert own == UUID(str(HOUSEHOLD))
+    await end_basis(desk, me("steward"), made.basis_id, OPERATION)
+    assert shows_nothing(await world.ask("steward", HEAD, **query))
