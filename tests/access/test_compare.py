@@ -59,6 +59,7 @@ def test_a_condition_that_goes_is_an_easing_and_one_that_comes_a_tightening() ->
     assert {change.effect for change in found.values()} == {Effect.EASED}
     assert {key[0] for key in found} == {
         Role.LOAN_OFFICER, Role.BANK_RISK, Role.COLLECTOR, Role.VILLAGE_REVIEWER, Role.TOWNSHIP,
+        Role.REGULATOR,
     }  # fmt: skip
     assert all("needs no longer: area" in change.in_words() for change in found.values())
     assert {change.effect for change in differing(new, compiled()).values()} == {Effect.TIGHTENED}
@@ -101,7 +102,7 @@ def test_clinic_arrears_go_to_banks_as_a_band_and_never_as_an_amount() -> None:
         ]  # fmt: skip
         lenders = {cell.part.form for cell in cells if cell.role in (Role.LOAN_OFFICER, Role.BANK_RISK)}
         assert lenders == {Form.BAND}
-        assert {cell.role for cell in cells} == {Role.BANK_RISK, Role.STEWARD}
+        assert {cell.role for cell in cells} == {Role.BANK_RISK, Role.STEWARD, Role.REGULATOR}
 
 
 def test_no_kind_of_source_reads_a_census() -> None:

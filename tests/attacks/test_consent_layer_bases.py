@@ -32,8 +32,19 @@ async def world(database: Database, keys: FileKeys) -> AsyncIterator[World]:
         await world.owner.execute(
             "INSERT INTO auth.account (account_id, role, county_codes) VALUES ($1, $2, $3)", account, role, [COUNTY]
         )
+    await allow(world, "POST_LOAN", "EMERGENCY")
     yield world
     await world.close()
+
+
+async def allow(world: World, *kinds: str) -> None:
+    """The kinds that the hub's legal mode lets it rest on, besides those of every mode."""
+    await world.owner.execute("DELETE FROM access.mode_basis WHERE kind IN ('POST_LOAN', 'EMERGENCY')")
+    await world.owner.execute(
+        "INSERT INTO access.mode_basis (digest, kind) SELECT s.digest, k FROM access.policy_set s, unnest($1::text[]) k"
+        " WHERE s.retired_at IS NULL",
+        list(kinds),
+    )
 
 
 @pytest.fixture
@@ -95,6 +106,15 @@ async def test_34_no_review_of_a_loan_without_that_live_loan(world: World, desk:
     assert gone.content() == nobody.content()
     assert shows_nothing(gone)
     assert shows_nothing(await world.ask("risk-a", HEAD))  # and no other purpose ever rested on it
+
+
+async def test_a_kind_that_the_legal_mode_does_not_know_cannot_be_declared(world: World, desk: ConsentDesk) -> None:
+    await allow(world)
+    await loan(world, "C1")
+    before = await written(world)
+    assert await refused(declared(desk, "risk-a", BasisKind.POST_LOAN, HEAD, "C1", tuple(WATCH))) == "BASIS_REFUSED"
+    assert await refused(declared(desk, "township", BasisKind.EMERGENCY)) == "BASIS_REFUSED"
+    assert await written(world) == before
 
 
 async def test_34_a_new_declaration_does_not_begin_the_month_anew(world: World, desk: ConsentDesk) -> None:

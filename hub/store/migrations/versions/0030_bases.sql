@@ -115,7 +115,7 @@ BEGIN
     SELECT k.* INTO v_kind FROM consent.basis_kind k WHERE k.kind = p_kind;
     IF NOT FOUND OR v_asker.role IS NULL OR v_asker.status <> 'ACTIVE' OR NOT v_asker.role = ANY (v_kind.declared_by)
        OR EXISTS (SELECT FROM auth.revoked_token t WHERE t.jti = p_token)
-       OR NOT coalesce(v_kind.purpose = ANY (v_asker.purposes), true) THEN
+       OR NOT coalesce(v_kind.purpose = ANY (v_asker.purposes), true) OR NOT access.basis_allowed(p_kind) THEN
         RAISE EXCEPTION 'may not declare this' USING ERRCODE = 'HB120';
     END IF;
     IF p_reference !~ v_kind.reference_form THEN

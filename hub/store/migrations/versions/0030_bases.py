@@ -2,16 +2,16 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0028"
-down_revision = "0027"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0028_bases.sql`` and ``0028_bases_gate.sql``."""
-    run_sql("0028_bases.sql")
-    run_sql("0028_bases_gate.sql")
+    """Apply ``0030_bases.sql`` and ``0030_bases_gate.sql``."""
+    run_sql("0030_bases.sql")
+    run_sql("0030_bases_gate.sql")
 
 
 def downgrade() -> None:
