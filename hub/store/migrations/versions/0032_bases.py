@@ -2,16 +2,16 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0030"
-down_revision = "0029"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0030_bases.sql`` and ``0030_bases_gate.sql``."""
-    run_sql("0030_bases.sql")
-    run_sql("0030_bases_gate.sql")
+    """Apply ``0032_bases.sql`` and ``0032_bases_gate.sql``."""
+    run_sql("0032_bases.sql")
+    run_sql("0032_bases_gate.sql")
 
 
 def downgrade() -> None:
