@@ -2,16 +2,16 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0032_bases.sql`` and ``0032_bases_gate.sql``."""
-    run_sql("0032_bases.sql")
-    run_sql("0032_bases_gate.sql")
+    """Apply ``0033_bases.sql`` and ``0033_bases_gate.sql``."""
+    run_sql("0033_bases.sql")
+    run_sql("0033_bases_gate.sql")
 
 
 def downgrade() -> None:
