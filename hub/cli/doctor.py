@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,8 @@ import asyncpg
 import httpx
 import typer
 
+from hub.cli.doctor_people import check_people
+from hub.cli.finding import Finding
 from hub.cli.session import read_settings, run, tell
 from hub.core.errors import HubError, SettingsError
 from hub.flows.assessments import not_assessed
@@ -30,18 +32,6 @@ _MAX_SKEW = 2.0
 _PROBE_SECONDS = 2.0
 
 app = typer.Typer(help="Check the set-up.")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check saw."""
-
-    check: str
-    good: bool
-    message: str
-    """One sentence, without secrets."""
-    remedy: str = ""
-    """How to mend it. Of a good finding: what is allowed here and would not be in production."""
 
 
 @app.command()
@@ -159,6 +149,7 @@ async def check_database(settings: Settings) -> list[Finding]:
             *findings,
             await check_folds(connection),
             await check_assessments(connection, production=settings.is_production),
+            *await check_people(connection),
         ]
     finally:
         await connection.close()

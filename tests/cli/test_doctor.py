@@ -10,7 +10,8 @@ from threading import Thread
 import pytest
 
 from hub.cli import doctor
-from hub.cli.doctor import Finding, check_disk, check_port
+from hub.cli.doctor import check_disk, check_port
+from hub.cli.finding import Finding
 from hub.store.database import Database, DbRole
 from hub.store.server import EmbeddedServer
 
