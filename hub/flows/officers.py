@@ -1,4 +1,4 @@
-"""The register of an organisation's officers: each id one real person (docs/adr/0016).
+"""The register of an organisation's officers: each id one real person (docs/adr/0012).
 
 From its first officer on, a query that names anybody else is refused before anyone is looked up, and recorded.
 """
