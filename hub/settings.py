@@ -18,6 +18,7 @@ import platformdirs
 from hub.access.legal_mode import LegalMode
 from hub.core.errors import SettingsError
 from hub.store.prepare import StoreOptions
+from hub.store.suites import Algorithm
 
 FILE_NAME = "settings.env"
 """Name of the settings file inside HUB_HOME."""
@@ -127,6 +128,12 @@ class Settings:
     )
     pool_size: int = _setting(
         "HUB_POOL_SIZE", _number(1, 90), "8", "Most database connections that the API holds open for queries."
+    )
+    key_algorithm: Algorithm | None = _setting(  # noqa: RUF009 - makes a field, as dataclasses.field does
+        "HUB_KEY_ALGORITHM",
+        lambda text: Algorithm(_one_of(*Algorithm)(text)),
+        None,
+        "Cipher suite of the next key version, `AES-256-GCM` or `SM4-GCM` (docs/KEYS.md). Unset: that of the last one.",
     )
     log_level: str = _setting(
         "HUB_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "The least grave events that are logged."

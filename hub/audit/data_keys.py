@@ -15,9 +15,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hub.core.errors import AuditError
 from hub.store.keys import KeyService
+from hub.store.rekey import Place, Sealed
 
 _PURPOSE = "audit-detail"
 _KEY_BYTES = 32
+
+AUDIT_PLACES = (Place("audit.data_key", (("key_id", "uuid"),), (Sealed("wrapped", _PURPOSE, "uuid_send(t.key_id)"),)),)
+"""What a rotation of the keys wraps anew; details themselves are sealed under the wrapped keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,46 +47,16 @@ found nobody has no ``persons``; nothing in clear in the log tells it from a den
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from hub.audit.event_types import Decision, EventType, Kind
+from hub.audit.security_events import SECURITY_EVENTS
 from hub.core.errors import AuditError
+
+__all__ = ["EVENTS", "NAME", "Decision", "EventType", "Kind", "check_event"]
 
 NAME = re.compile(r"[a-z_]+:[a-z_]+:[a-z_]+\Z")
 """The grammar of an event's name: object, actor, verb."""
-
-
-class Kind(StrEnum):
-    """The coarse class of an entry; it stands in clear in the log."""
-
-    QUERY = "query"
-    WRITE = "write"
-    CONSENT = "consent"
-    CONNECTOR = "connector"
-    ADMIN = "admin"
-    ERASURE = "erasure"
-    SHARD = "shard"
-
-
-class Decision(StrEnum):
-    """How the request recorded here ended."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-    MASK = "mask"
-
-
-@dataclass(frozen=True, slots=True)
-class EventType:
-    """One line of the list: what happened, and which facts an entry must and may carry."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    person: tuple[str, ...] = ()
 
 
 _READING = ("asOf", "asked")
@@ -141,6 +111,13 @@ _ALL = (
         ("follows", "reason"),
     ),
     _reading("household:steward:shown", "A data steward compared a household record with its sources."),
+    EventType(
+        "alert:auditor:listed",
+        Kind.QUERY,
+        "An auditor or regulator read the alarms about queries.",
+        ("role",),
+        ("client", "token"),
+    ),
     EventType(
         "link:steward:listed",
         Kind.QUERY,
@@ -440,7 +417,7 @@ _ALL = (
         ("account", "enrolment", "expiresAt"),
         ("change",),
     ),
-    EventType("key:operator:rotated", Kind.ADMIN, "A new version of the master key was made.", ("version",)),
+    *SECURITY_EVENTS,
     EventType(
         "officer:operator:changed",
         Kind.ADMIN,

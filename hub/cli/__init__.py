@@ -33,6 +33,8 @@ COMMANDS = {
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
     "access": "hub.cli.access",
+    "keys": "hub.cli.keys",
+    "alerts": "hub.cli.alerts",
     "audit": "hub.cli.audit",
     "sandbox": "hub.cli.sandbox",
     "database": "hub.cli.database",

@@ -150,6 +150,7 @@ async def check_database(settings: Settings) -> list[Finding]:
             await check_folds(connection),
             await check_assessments(connection, production=settings.is_production),
             *await check_people(connection),
+            await check_rotation(connection),
         ]
     finally:
         await connection.close()
@@ -239,6 +240,24 @@ async def check_assessments(connection: asyncpg.Connection, *, production: bool)
         f"{len(missing)} of {len(sources)} sources have no impact assessment on record ({', '.join(missing[:5])}).",
         "Put them on record with `hub assessment record`; in production such a source is not pulled.",
     )
+
+
+async def check_rotation(connection: asyncpg.Connection) -> Finding:
+    """Whether a rotation of the keys waits to be finished, or rows were set aside by one (docs/KEYS.md)."""
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM keyring.version WHERE state = 'MADE')"):
+        return Finding(
+            "rotation", False, "a rotation of the keys is not finished; pulls wait for it.", "Run `hub keys reindex`."
+        )
+    if aside := await connection.fetchval("SELECT count(*) FROM keyring.set_aside"):
+        return Finding(
+            "rotation",
+            False,
+            f"{aside} rows could not be brought over to the newest key version.",
+            "See keyring.set_aside; restore these rows from a backup of the database and run `hub keys reindex`.",
+        )
+    drilled = await connection.fetchval("SELECT max(drilled_at) FROM keyring.drill WHERE passed")
+    told = "no backup of them was ever proved" if drilled is None else f"the last good drill was on {drilled:%Y-%m-%d}"
+    return Finding("rotation", True, f"everything stands under keys in use; {told} (`hub keys drill`).")
 
 
 async def _check_revision(database: Database) -> Finding:

@@ -50,6 +50,7 @@ from hub.records.runs import (
     open_source,
 )
 from hub.store.database import Database, DbRole
+from hub.store.keyring import refuse_amid_rotation
 from hub.store.keys import KeyService
 from hub.store.transaction import committing
 
@@ -227,6 +228,7 @@ async def _connected(database: Database) -> asyncpg.Connection:
 
 
 async def _pull_and_settle(connection: asyncpg.Connection, run: Run, sources: Sequence[SourceToPull]) -> dict[str, Any]:
+    await refuse_amid_rotation(connection, run.keys)
     await run.receipts.ready()
     await try_outbox(connection, _entry("source:connector:pulled", "hub", {"source": "", "run": str(run.run_id)}))
     started_at, began = run.clock(), time.monotonic()

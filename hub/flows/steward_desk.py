@@ -20,6 +20,7 @@ from hub.core.text import is_plain_text
 from hub.flows.pull import PULL_LOCK, RUN_LOCK, PullRunningError
 from hub.records.sections import is_settled
 from hub.store.database import Database, DbRole
+from hub.store.keyring import refuse_amid_rotation
 from hub.store.keys import KeyService
 
 REASON_MAX = 500
@@ -111,6 +112,7 @@ class StewardDesk:
             await self.receipts.ready()
             async with connection.transaction():
                 await _take_turn(connection)
+                await refuse_amid_rotation(connection, self.keys)
                 yield connection
 
     @asynccontextmanager

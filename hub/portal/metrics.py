@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hub.access.alerts import AlertKind
 from hub.core.circuit import CircuitState
 from hub.core.names import QuarantineReason
 
@@ -44,6 +45,7 @@ _HELD_BACK = "SELECT source, reason, count(*) AS number FROM ingest.quarantine W
 _RUN = "SELECT max(finished_at) FROM ingest.run"
 _UNFOLDED = "SELECT count(since) FROM record.unfolded_household"
 _SHADOW = "SELECT checked, differed, unacknowledged FROM access.shadow"
+_ALERTS = "SELECT kind, count(*) AS number FROM access.alert WHERE status = 'OPEN' GROUP BY kind"
 _WORKER = "SELECT seen_at FROM ingest.worker"
 
 Problems = Callable[[], Awaitable[tuple[str, ...]]]
@@ -96,8 +98,8 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
     up = GaugeMetricFamily("hub_database_up", "Whether the database answers.")
     try:
         async with asyncio.timeout(_WAIT_SECONDS), auditor.acquire() as connection:
-            queries = (_SOURCES, _ROWS, _PHASES, _HELD_BACK, _WORKER)
-            sources, rows, phases, held_back, worker = [await connection.fetch(query) for query in queries]
+            queries = (_SOURCES, _ROWS, _PHASES, _HELD_BACK, _WORKER, _ALERTS)
+            sources, rows, phases, held_back, worker, alerts = [await connection.fetch(query) for query in queries]
             shadow = await connection.fetchrow(_SHADOW)
             unfolded, finished_at = await connection.fetchval(_UNFOLDED), await connection.fetchval(_RUN)
     except _DATABASE_ERRORS:
@@ -111,6 +113,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
         *_of_phases(phases),
         _of_held_back(held_back),
         _of_worker(worker),
+        _of_alerts(alerts),
         GaugeMetricFamily("hub_households_unfolded", "Households that could not be folded.", value=float(unfolded)),
         _of_run(finished_at),
         *_of_shadow(shadow),
@@ -130,6 +133,14 @@ def _of_sources(records: list[asyncpg.Record]) -> list[Metric]:
         for state in CircuitState:
             circuit.add_metric([record["source"], state.value], float(state == record["circuit"]))
     return [last, circuit, failures]
+
+
+def _of_alerts(records: list[asyncpg.Record]) -> Metric:
+    alerts = GaugeMetricFamily("hub_security_alerts_open", "Alarms about queries nobody has closed.", labels=["kind"])
+    open_ones = {record["kind"]: record["number"] for record in records}
+    for kind in AlertKind:
+        alerts.add_metric([kind.value], float(open_ones.get(kind.value, 0)))
+    return alerts
 
 
 def _of_run(finished_at: datetime | None) -> Metric:

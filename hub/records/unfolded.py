@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from hub.core.errors import HubError
+from hub.store.keys import DamagedSealError
 
 TRIED_AGAIN_AT_ONCE = 500
 """So many households that were put aside are tried again in one run, those tried longest ago first."""
@@ -25,8 +26,11 @@ _log = structlog.get_logger(__name__)
 def is_of_a_household(error: Exception) -> bool:
     """Whether an error may lie in what one household holds, so that the others can be folded without it.
 
-    What the hub itself says (keys, audit log), what the database lacks, and what the machine lacks concern all of them.
+    What the hub itself says (keys, audit log), what the database lacks, and what the machine lacks concern all of them;
+    one sealed text that was damaged does not.
     """
+    if isinstance(error, DamagedSealError):
+        return True
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         return isinstance(error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError | ValueError)
     return not isinstance(error, HubError | OSError | MemoryError)

@@ -5,6 +5,7 @@ While the log cannot record, none of them answers.
 
 import strawberry
 
+from hub.schema.alerts import resolve_security_alerts
 from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
 from hub.schema.challenges import resolve_challenges
@@ -15,6 +16,7 @@ from hub.schema.explanations import resolve_explain_access
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
 from hub.schema.scorecards import resolve_source_scorecards
+from hub.schema.types.alerts import SecurityAlertsResult
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
 from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
@@ -64,6 +66,10 @@ class Query:
     audit_events: AuditEventsResult = strawberry.field(
         resolver=resolve_audit_events,
         description="审计日志，供监管人员。 The audit log, for regulators and auditors; `first` is 1 to 100.",
+    )
+    security_alerts: SecurityAlertsResult = strawberry.field(
+        resolver=resolve_security_alerts,
+        description="查询异常警报，供监管人员。 Alarms about queries, for regulators, auditors; `first` is 1 to 100.",
     )
     challenges: ChallengesResult = strawberry.field(
         resolver=resolve_challenges,

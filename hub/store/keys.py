@@ -2,7 +2,8 @@
 
 By default the keys are files under ``HUB_HOME/keys`` (mode 0600), made on first use; a hardware module takes the same
 place by implementing :class:`KeyService`. Keys have versions: sealing and indexing use the newest, opening and finding
-accept every version still held, so that a key can be rotated while the hub runs.
+accept every version still held, so that a key can be rotated while the hub runs (docs/KEYS.md). Each version has its
+own cipher suite (hub/store/suites.py).
 
 Purposes in use: ``identity`` (ID numbers, names), ``payload`` (values of observations), ``quarantine`` (held-back
 rows), ``hint`` (address and phone of a row without ID number), ``decision`` (reasons of reviewers), ``content`` (keyed
@@ -10,8 +11,6 @@ hashes of delivered rows), ``audit-transit`` (personal detail on its way to the 
 of the destroyable keys of the audit log).
 """
 
-import hashlib
-import hmac
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -19,35 +18,48 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from hub.core.errors import SettingsError
+from hub.core.errors import HubError, SettingsError
+from hub.store.key_files import HeldKeys, KeyFiles
+from hub.store.suites import NONCE_BYTES, SUITES, Aead, Algorithm, aead
 
-_NONCE_BYTES = 12
-_KEY_BYTES = 32
+
+class DamagedSealError(HubError):
+    """One sealed text cannot be opened though its key is there: it was altered, or lies where it does not belong."""
+
+    code = "KEY_WRONG"
 
 
 class KeyService(Protocol):
     """Seals, opens, indexes and signs. Implementations MUST be safe to call from several threads."""
 
+    @property
+    def newest(self) -> int:
+        """The version that seals and indexes now."""
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Every version whose master key is held, newest first."""
+
     def seal(self, purpose: str, plaintext: bytes, context: bytes = b"") -> bytes:
         """Encrypt with authentication; ``context`` must be given again to open. One version byte leads."""
 
     def open(self, purpose: str, sealed: bytes, context: bytes = b"") -> bytes:
-        """Decrypt. Raises :class:`SettingsError` if the key version is not held or the text was altered."""
+        """Decrypt. Raises :class:`SettingsError` if the key version is not held, :class:`DamagedSealError` if this one
+        text cannot be opened.
+        """
 
     def index(self, purpose: str, text: str) -> bytes:
-        """The blind index of ``text`` under the newest key: one version byte and 32 bytes HMAC-SHA-256."""
+        """The blind index of ``text`` under the newest key: one version byte and 32 bytes of a keyed hash."""
 
     def indexes(self, purpose: str, text: str) -> list[bytes]:
         """The blind index under every key version held, newest first."""
 
     def pseudonym(self, organisation: str, person_id: UUID) -> str:
-        """The person's id for one organisation; means nothing to another one."""
+        """The person's id for one organisation; means nothing to another one, and no rotation changes it."""
 
     def person_of(self, organisation: str, pseudonym: str) -> UUID | None:
         """The person behind an organisation's pseudonym, ``None`` if it cannot be one."""
@@ -70,54 +82,85 @@ Index = Callable[[bytes], tuple[bytes, ...]]
 
 
 class FileKeys:
-    """The default key service: one master secret per version in files that only the hub's user may read."""
+    """The default key service: one master secret per version in files that only the hub's user may read.
+
+    What another process changes in the folder (a rotation) is noticed by the next call.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        if not self._versions():
-            self._refuse_second_beginning()
-            _write_secret(folder / "master.1", os.urandom(_KEY_BYTES))
-        self._masters = {number: _read_secret(folder / f"master.{number}") for number in self._versions()}
-        self._newest = max(self._masters)
-        self._derive = lru_cache(maxsize=4096)(self._derive_uncached)
+        self._files = KeyFiles(folder)
+        self._files.begin()
+        self._load()
 
-    def _versions(self) -> list[int]:
-        return sorted(int(path.suffix[1:]) for path in self._folder.glob("master.*") if path.suffix[1:].isdigit())
+    def _load(self) -> None:
+        seen = self._files.changed_at()
+        held = self._files.read()
+        # One assignment each: another thread goes on with the keys of before, which are right as well.
+        self._derive = lru_cache(maxsize=4096)(_deriver(held))
+        self._held = held
+        self._seen = seen
 
-    def _refuse_second_beginning(self) -> None:
-        """The other keys are made after the master key: where they are, it was lost. Made anew it would open nothing,
-        find nobody, and seal what comes in under the number of the lost one.
+    def _look(self) -> None:
+        if self._files.changed_at() != self._seen:
+            self._load()
+
+    @property
+    def files(self) -> KeyFiles:
+        """The folder itself, for rotation and backup."""
+        return self._files
+
+    @property
+    def newest(self) -> int:
+        self._look()
+        return self._held.newest
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        self._look()
+        return tuple(sorted(self._held.masters, reverse=True))
+
+    def algorithm(self, version: int) -> Algorithm:
+        """The suite of a version that is held."""
+        return self._held.algorithms[version]
+
+    def rotate(self, algorithm: Algorithm | None = None) -> int:
+        """Make a new newest key version and return its number (1-255); older versions stay readable.
+
+        Without ``algorithm`` it has the suite of the version before.
         """
-        if any(self._folder.glob("*.ed25519")):
-            raise SettingsError(
-                f"the master key is missing from the key folder {self._folder}, which holds other keys.",
-                remedy="Restore the key folder from its own backup; it is never part of the database backup.",
-                code="KEY_MISSING",
-            )
-
-    def rotate(self) -> int:
-        """Make a new newest key version and return its number (1-255); older versions stay readable."""
-        number = self._newest + 1
-        _write_secret(self._folder / f"master.{number}", os.urandom(_KEY_BYTES))
-        self._masters[number] = _read_secret(self._folder / f"master.{number}")
-        self._newest = number
+        self._look()
+        number = self._files.add(algorithm or self._held.algorithms[self._held.newest])
+        self._load()
         return number
 
-    def _derive_uncached(self, version: int, use: str) -> bytes:
-        return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=b"credit-hub", info=use.encode()).derive(
-            self._masters[version]
-        )
+    def retire(self, version: int) -> None:
+        """Destroy a version: what it sealed can never be opened again, and nobody is found by its blind indexes.
+
+        Keyed hashes that compare and identify nobody (contents of rows, ids of items) still find what they marked.
+        Raises :class:`SettingsError` for the newest version. Does nothing for one that is gone.
+        """
+        self._look()
+        if version == self._held.newest:
+            raise SettingsError(
+                f"key version {version} is the newest one, which seals and indexes now.",
+                remedy="Make a new one first: `hub keys rotate`.",
+                code="KEY_IN_USE",
+            )
+        self._files.retire(version)
+        self._load()
+
+    def _aead(self, version: int, purpose: str) -> Aead:
+        return aead(self._held.algorithms[version], self._derive(version, f"seal:{purpose}"))
 
     def seal(self, purpose: str, plaintext: bytes, context: bytes = b"") -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        key = _aead(self._derive(self._newest, f"seal:{purpose}"))
-        return bytes([self._newest]) + nonce + key.encrypt(nonce, plaintext, context)
+        self._look()
+        version, nonce = self._held.newest, os.urandom(NONCE_BYTES)
+        return bytes([version]) + nonce + self._aead(version, purpose).encrypt(nonce, plaintext, context)
 
     def sealer(self, purpose: str) -> Seal:
-        encrypt = _aead(self._derive(self._newest, f"seal:{purpose}")).encrypt
-        version = bytes([self._newest])
+        self._look()
+        encrypt = self._aead(self._held.newest, purpose).encrypt
+        version = bytes([self._held.newest])
         nonces = _nonces()
 
         def seal(plaintext: bytes, context: bytes) -> bytes:
@@ -127,36 +170,55 @@ class FileKeys:
         return seal
 
     def open(self, purpose: str, sealed: bytes, context: bytes = b"") -> bytes:
-        version, nonce, body = sealed[0], sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-        if version not in self._masters:
+        if not sealed:
+            raise _damaged(purpose)
+        version, nonce, body = sealed[0], sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+        if version not in self._held.masters:
+            self._load()
+        if version not in self._held.masters:
             raise SettingsError(
                 f"sealed data of purpose `{purpose}` needs key version {version}, which is not in the key folder.",
                 remedy="Restore the key folder from its own backup; it is never part of the database backup.",
                 code="KEY_MISSING",
             )
         try:
-            return _aead(self._derive(version, f"seal:{purpose}")).decrypt(nonce, body, context)
-        except Exception:
-            raise SettingsError(
-                f"sealed data of purpose `{purpose}` cannot be opened: another key, or the data were altered.",
-                remedy="Check that this key folder belongs to this database.",
-                code="KEY_WRONG",
-            ) from None
+            return self._aead(version, purpose).decrypt(nonce, body, context)
+        except (InvalidTag, ValueError):
+            raise _damaged(purpose) from None
 
     def index(self, purpose: str, text: str) -> bytes:
-        return self._index(self._newest, purpose, text)
+        self._look()
+        return self._index(self._held.newest, purpose, text.encode())
+
+    def index_under(self, version: int, purpose: str, text: str) -> bytes:
+        """The blind index under one version that is held; for the job that makes indexes anew."""
+        return self._index(version, purpose, text.encode())
 
     def indexes(self, purpose: str, text: str) -> list[bytes]:
-        return [self._index(version, purpose, text) for version in sorted(self._masters, reverse=True)]
+        self._look()
+        return [self._index(version, purpose, text.encode()) for version in self._comparing(purpose)]
 
-    def _index(self, version: int, purpose: str, text: str) -> bytes:
-        key = self._derive(version, f"index:{purpose}")
-        return bytes([version]) + hmac.digest(key, text.encode(), hashlib.sha256)
+    def _comparing(self, purpose: str) -> list[int]:
+        """The versions by which a text of this purpose may have been marked, newest first."""
+        retired = [number for number, uses in self._held.retired.items() if purpose in uses]
+        return sorted([*self._held.masters, *retired], reverse=True)
+
+    def _index_key(self, version: int, purpose: str) -> bytes:
+        retired = self._held.retired.get(version)
+        return self._derive(version, f"index:{purpose}") if retired is None else retired[purpose]
+
+    def _index(self, version: int, purpose: str, text: bytes) -> bytes:
+        suite = SUITES[self._held.algorithms[version]]
+        return bytes([version]) + suite.keyed_hash(self._index_key(version, purpose), text)
 
     def indexer(self, purpose: str) -> Index:
+        self._look()
         keyed = [
-            (bytes([version]), *_hmac_states(self._derive(version, f"index:{purpose}")))
-            for version in sorted(self._masters, reverse=True)
+            (
+                bytes([version]),
+                *SUITES[self._held.algorithms[version]].hmac_states(self._index_key(version, purpose)),
+            )
+            for version in self._comparing(purpose)
         ]
 
         def index(text: bytes) -> tuple[bytes, ...]:
@@ -171,7 +233,7 @@ class FileKeys:
         return index
 
     def pseudonym(self, organisation: str, person_id: UUID) -> str:
-        block = _block_cipher(self._derive(1, f"pseudonym:{organisation}")).encryptor()
+        block = _block_cipher(self._pseudonym_key(organisation)).encryptor()
         return (block.update(person_id.bytes) + block.finalize()).hex()
 
     def person_of(self, organisation: str, pseudonym: str) -> UUID | None:
@@ -181,19 +243,28 @@ class FileKeys:
             return None
         if len(raw) != 16:
             return None
-        block = _block_cipher(self._derive(1, f"pseudonym:{organisation}")).decryptor()
+        block = _block_cipher(self._pseudonym_key(organisation)).decryptor()
         return UUID(bytes=block.update(raw) + block.finalize())
 
+    def _pseudonym_key(self, organisation: str) -> bytes:
+        return _pseudonym_key(self._held.pseudonyms, organisation)
+
     def signing_key(self, name: str) -> Ed25519PrivateKey:
-        path = self._folder / f"{name}.ed25519"
-        if not path.exists():
-            _write_secret(path, os.urandom(_KEY_BYTES))
-        return Ed25519PrivateKey.from_private_bytes(_read_secret(path))
+        return Ed25519PrivateKey.from_private_bytes(self._files.signing_secret(name))
 
 
-@lru_cache(maxsize=256)
-def _aead(key: bytes) -> AESGCM:
-    return AESGCM(key)
+def _deriver(held: HeldKeys) -> Callable[[int, str], bytes]:
+    def derive(version: int, use: str) -> bytes:
+        return SUITES[held.algorithms[version]].derive(held.masters[version], use)
+
+    return derive
+
+
+def _damaged(purpose: str) -> DamagedSealError:
+    return DamagedSealError(
+        f"a sealed text of purpose `{purpose}` cannot be opened: it was altered, or lies where it does not belong.",
+        remedy="Restore it from a backup of the database, or let its source deliver it again.",
+    )
 
 
 _NONCES_AT_ONCE = 512
@@ -202,44 +273,15 @@ _NONCES_AT_ONCE = 512
 def _nonces() -> Iterator[bytes]:
     """Random nonces without a system call for each."""
     while True:
-        drawn = os.urandom(_NONCE_BYTES * _NONCES_AT_ONCE)
-        yield from (drawn[start : start + _NONCE_BYTES] for start in range(0, len(drawn), _NONCE_BYTES))
+        drawn = os.urandom(NONCE_BYTES * _NONCES_AT_ONCE)
+        yield from (drawn[start : start + NONCE_BYTES] for start in range(0, len(drawn), NONCE_BYTES))
 
 
-def _hmac_states(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
-    """SHA-256 after the inner and the outer padded key (RFC 2104), to be copied for each text."""
-    block = key.ljust(64, b"\0")
-    return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
+@lru_cache(maxsize=256)
+def _pseudonym_key(secret: bytes, organisation: str) -> bytes:
+    return SUITES[Algorithm.AES].derive(secret, f"pseudonym:{organisation}")
 
 
 def _block_cipher(key: bytes) -> Cipher[modes.ECB]:
     """A permutation of single 16-byte blocks; each block is one random id, so the mode leaks nothing."""
     return Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 - one block, see above
-
-
-def _write_secret(path: Path, secret: bytes) -> None:
-    """Create the file whole or not at all; a process that lost the race keeps the winner's file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, secret)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-
-
-def _read_secret(path: Path) -> bytes:
-    secret = path.read_bytes()
-    if len(secret) != _KEY_BYTES:
-        raise SettingsError(
-            f"key file `{path.name}` does not hold {_KEY_BYTES} bytes.",
-            remedy="Restore it from the backup of the key folder.",
-            code="KEY_DAMAGED",
-        )
-    return secret

@@ -17,6 +17,7 @@ from hub.flows.declare_basis import watch_bases
 from hub.flows.expire_consents import expire_consents
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.purge_quarantine import purge_quarantine
+from hub.flows.raise_alerts import raise_alerts
 from hub.flows.refresh_day import refresh_day
 from hub.store.keys import KeyService
 
@@ -63,12 +64,17 @@ async def _watch_bases(day: Day) -> int:
     return await watch_bases(day.connection, day.receipts, day.clock)
 
 
+async def _raise(day: Day) -> object:
+    return await raise_alerts(day.connection, day.receipts, day.clock)
+
+
 JOBS = (
     Job("refresh-sections", _refresh),
     Job("purge-adverse", _purge),
     Job("expire-consents", _expire),
     Job("check-consents", _check_consents),
     Job("watch-bases", _watch_bases),
+    Job("raise-alerts", _raise),
 )
 """In the order in which they are done."""
 
