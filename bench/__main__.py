@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from bench import linkage_speed, report
+from bench import linkage_speed, report, tokens
 from bench.files import Files
 from bench.ingest import Ingest
 from bench.merge_peer import MergePeer
@@ -61,6 +61,9 @@ async def measure(options: Options) -> dict[str, Any]:
         ]
         _tell("measuring the write path")
         await take_rounds(writing, options.rounds, load, _tell, extra=0)
+        proving = tokens.variants()
+        _tell("measuring tokens and proofs")
+        await take_rounds(proving, options.rounds, load, _tell, extra=0)
         stored = await disk(stage)
         queries = await stack.enter_async_context(Queries.open(stage, options))
         _tell("measuring the queries")
@@ -85,7 +88,7 @@ async def measure(options: Options) -> dict[str, Any]:
         "scoring of rows that name people badly": scored,
     }
     chosen = {name: value for name, value in asdict(options).items() if name != "results"}  # a place, not a choice
-    return report.assemble(chosen, [*reading, *writing], facts, time.monotonic() - began)
+    return report.assemble(chosen, [*reading, *writing, *proving], facts, time.monotonic() - began)
 
 
 def main() -> int:

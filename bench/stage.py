@@ -190,14 +190,15 @@ async def _pull(stage: Stage, sandbox: SandboxProcess) -> None:
 
 
 async def _choose(stage: Stage, wanted: int) -> list[Borrower]:
-    """Adults with a credit line or a loan at the asking bank, in the order of their numbers."""
+    """Adults with a credit line or a loan at the asking bank and no account yet, in the order of their numbers."""
     connection = await stage.database.connect(DbRole.INGEST)
     try:
         rows = await connection.fetch(
             """SELECT p.person_id, p.sealed_identity FROM record.person p
                WHERE p.status = 'ACTIVE' AND p.household_id IS NOT NULL AND p.name_index IS NOT NULL
                  AND EXISTS (SELECT FROM record.section s WHERE s.household_id = p.household_id
-                             AND s.person_id = p.person_id AND s.owner = $1)""",
+                             AND s.person_id = p.person_id AND s.owner = $1)
+                 AND NOT EXISTS (SELECT FROM auth.account a WHERE a.person_id = p.person_id)""",
             BANK,
         )
     finally:

@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
+from hub.app import build_metrics
 from tests.auth.clients import jwks, new_key
 from tests.auth.partner import CALLBACK, Browser, Partner, back
 
-from .world import HEAD, STRANGER_NUMBER, WIFE, Api, Person, borrower, canary
+from .world import HEAD, SESSIONS, STRANGER_NUMBER, WIFE, Api, Person, borrower, canary
 
 PARTS = [
     {"category": "identity", "form": "VALUE"}, {"category": "tax.grade", "form": "VALUE"},
@@ -246,3 +248,39 @@ async def test_nothing_of_the_subject_is_kept_in_clear(api: Api, bank: Partner, 
         text = await api.owner.fetchval(f"SELECT string_agg(t::text, ' ') FROM {table['name']} t") or ""
         assert HEAD.number not in text, table["name"]
         assert HEAD.name not in text, table["name"]
+
+
+async def test_a_used_up_consent_is_told_as_not_active(api: Api, bank: Partner, head: Browser) -> None:
+    tokens = await granted(bank, head, uses=1)
+    sub = api.hub.verifier.read(tokens["access_token"]).subject
+    assert (await bank.introspect(tokens["access_token"]))["active"] is True
+    assert "CANARY" in (await bank.ask(tokens["access_token"], PROFILE, by_id(sub))).text
+    assert await bank.introspect(tokens["access_token"]) == {"active": False}
+    assert "CANARY" not in (await bank.ask(tokens["access_token"], PROFILE, by_id(sub))).text
+
+
+async def test_tokens_of_an_app_end_with_the_session(api: Api) -> None:
+    key = new_key("ES256")
+    await api.owner.execute(
+        "INSERT INTO auth.app VALUES ('phone-app', '手机应用', 'Phone app', $1, $2)", json.dumps(jwks(key)), [CALLBACK]
+    )
+    app = Partner(api.http, api.hub.issuer.issuer, "phone-app", key)
+    answer = await Browser(api.http, "head").consent("phone-app", await app.push())
+    tokens = (await app.exchange(answer["code"])).json()
+    later = await Browser(api.http, "head").consent("phone-app", await app.push())
+    assert (await app.ask(tokens["access_token"], "{ __typename }")).status_code == 200
+    await api.owner.execute("SELECT auth.end_sessions(ARRAY[$1::uuid], 'SIGNED_OUT')", SESSIONS["head"])
+    assert (await app.ask(tokens["access_token"], "{ __typename }")).status_code == 401
+    assert await app.introspect(tokens["access_token"]) == {"active": False}
+    assert await app.introspect(tokens["refresh_token"]) == {"active": False}
+    again = await app.post("/oauth2/token", {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]})
+    assert again.json()["error"] == "invalid_grant"
+    assert (await app.exchange(later["code"])).json()["error"] == "invalid_grant", "a code of that session too"
+
+
+async def test_refusals_are_metrics(api: Api) -> None:
+    await api.http.post("/oauth2/token", data={"grant_type": "client_credentials"})
+    transport = httpx.ASGITransport(app=build_metrics(api.hub))
+    async with httpx.AsyncClient(transport=transport, base_url="http://metrics.example") as http:
+        text = (await http.get("/metrics")).text
+    assert 'hub_token_refusals_total{endpoint="token",reason="invalid_client"} 1.0' in text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.access.clients import Client, Organisation, save_client
+from hub.access.clients import App, Client, Organisation, save_app, save_client
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.cli import main
@@ -20,6 +20,8 @@ from .world import COUNTY, HEAD, World
 BANK = Organisation("402739000099", "新银行", "New Bank", "BANK")
 KEYS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}
 SYSTEM = Client("new-1", BANK.organisation_id, Role.LOAN_OFFICER, (COUNTY,), (Purpose.LOAN_APPLICATION,), KEYS, 10)
+
+APP = App("phone-app", "手机应用", "Phone app", KEYS, ("https://app.example/cb",))
 
 
 async def test_a_registered_system_may_ask_and_a_suspended_one_may_not(world: World, tmp_path: Path) -> None:
@@ -46,6 +48,15 @@ async def test_a_registered_system_may_ask_and_a_suspended_one_may_not(world: Wo
         ({"role": Role.PROVIDER}, "open nothing"),
         ({"max_subjects_per_day": 0}, "daily limit"),
         ({"status": "ASLEEP"}, "status"),
+        ({"client_id": "hub-accounts"}, "the hub's own"),
+        ({"client_id": "phone-app"}, "another kind"),
+        ({"redirect_uris": ("http://bank.example/cb",)}, "redirect URI"),
+        ({"redirect_uris": ("https://bank.example/cb#x",)}, "redirect URI"),
+        ({"redirect_uris": ("https://*.bank.example/cb",)}, "redirect URI"),
+        ({"redirect_uris": ("https://u@bank.example/cb",)}, "redirect URI"),
+        ({"redirect_uris": ("javascript:alert(1)",)}, "redirect URI"),
+        ({"redirect_uris": ("https://bank.example/cb; script-src",)}, "redirect URI"),
+        ({"redirect_uris": tuple(f"https://bank.example/{n}" for n in range(11))}, "at most 10"),
         ({"organisation_id": "402739000098"}, "not registered"),
         ({"client_id": "officer-a"}, "organisation and role are fixed"),
     ],
@@ -54,6 +65,7 @@ async def test_a_registration_that_makes_no_sense_is_refused(
     world: World, change: dict[str, object], says: str
 ) -> None:
     await world.owner.execute("INSERT INTO access.organisation VALUES ($1, 'x', 'x', 'BANK')", BANK.organisation_id)
+    await save_app(world.owner, APP)
     with pytest.raises(InputError, match=says) as refused:
         async with world.owner.transaction():
             await save_client(world.owner, replace(SYSTEM, **change))  # type: ignore[arg-type]
@@ -61,6 +73,31 @@ async def test_a_registration_that_makes_no_sense_is_refused(
     assert not await world.owner.fetchval(
         "SELECT true FROM access.client WHERE organisation_id = $1", BANK.organisation_id
     )
+
+
+async def test_whoever_is_registered_must_prove_possession_unless_excepted(world: World) -> None:
+    await world.owner.execute("INSERT INTO access.organisation VALUES ($1, 'x', 'x', 'BANK')", BANK.organisation_id)
+    asked = "SELECT is_dpop_required FROM auth.find_client($1)"
+    await save_client(world.owner, SYSTEM)
+    assert await world.app.fetchval(asked, "new-1") is True
+    await save_client(world.owner, replace(SYSTEM, is_dpop_required=False))
+    assert await world.app.fetchval(asked, "new-1") is False
+    await save_app(world.owner, APP)
+    assert await world.app.fetchval(asked, "phone-app") is True, "an app always"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"client_id": "head"}, "person's account"), ({"client_id": "officer-a"}, "another kind"),
+        ({"client_id": "a b"}, "an app has"), ({"name_zh": " "}, "an app has"), ({"redirect_uris": ()}, "an app has"),
+        ({"redirect_uris": ("http://app.example/cb",)}, "redirect URI"),
+    ],
+)  # fmt: skip
+async def test_an_app_that_makes_no_sense_is_refused(world: World, change: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        await save_app(world.owner, replace(APP, **change))  # type: ignore[arg-type]
+    assert await world.owner.fetchval("SELECT count(*) FROM auth.app") == 0
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any
 
 import jwskate
 import pytest
+import pytest_asyncio
 import requests
 from requests_oauth2client import BearerToken, DPoPKey, OAuth2Client, PrivateKeyJwt
 
@@ -44,9 +45,12 @@ QUERY = """query($i: BorrowerProfileInput!) { borrowerProfile(input: $i) {
   ... on BorrowerProfile { borrowerId identity { name } } } }"""
 
 
-@pytest.fixture
-async def served(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
-    async with served_hub(database, tmp_path / "home") as hub:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    async with served_hub(module_database, tmp_path_factory.mktemp("hub") / "home") as hub:
         yield hub
 
 
