@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ import asyncpg
 import httpx
 
 from hub.access.parts import PART_FACTS, PARTS, part_key
+from hub.access.publish import publish
 from hub.app import Hub, build_app, open_hub
 from hub.core.text import normalise_name
 from hub.settings import Settings, load
@@ -136,12 +139,8 @@ class Api:
                 "INSERT INTO auth.account (account_id, role, person_id, county_codes) VALUES ($1, $2, $3, $4)",
                 account, role, person, [COUNTY],
             )  # fmt: skip
-        for account, session in SESSIONS.items():
-            await self.owner.execute(
-                "INSERT INTO auth.session (session_id, digest, account_id, method, factors, ends_at)"
-                " VALUES ($1, $2, $3, 'CODE', 1, now() + interval '1 hour')",
-                session, hashlib.sha256(session.bytes).digest(), account,
-            )  # fmt: skip
+        for account in SESSIONS:
+            await self.begin_session(account)
         await self.owner.execute(
             "INSERT INTO record.household (county, household_id, household_no, held, status, village_code)"
             " VALUES ($1, $2, 'H1', true, 'ACTIVE', '533103001001')", COUNTY, HOUSEHOLD,
@@ -150,6 +149,15 @@ class Api:
             await self._settle(person)
         for key in HOUSEHOLD_PARTS:
             await self.section(NOBODY, key)
+
+    async def begin_session(self, account: str) -> None:
+        """A session at a browser, as the sign-in desk would have begun it."""
+        session = SESSIONS[account]
+        await self.owner.execute(
+            "INSERT INTO auth.session (session_id, digest, account_id, method, factors, ends_at)"
+            " VALUES ($1, $2, $3, 'CODE', 1, now() + interval '1 hour')",
+            session, hashlib.sha256(session.bytes).digest(), account,
+        )  # fmt: skip
 
     async def _settle(self, person: Person) -> None:
         index = self.keys.index("identity", person.number)
@@ -210,6 +218,23 @@ class Api:
         waiting = await self.owner.fetchval("SELECT count(*) FROM audit.pending")
         held = await self.owner.fetchval("SELECT coalesce(max(size), 0) FROM audit.head")
         return int(waiting) + int(held)
+
+
+@asynccontextmanager
+async def running_api(database: Database, home: Path) -> AsyncIterator[Api]:
+    """The running hub over a seeded database."""
+    settings, visitors = settings_in(home), Visitors()
+    keys = FileKeys(settings.keys_folder)
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        await publish(owner, keys)
+        async with open_hub(settings, database, visitors=visitors) as hub:
+            api = Api(hub, owner, keys, visitors)
+            await api.seed()
+            yield api
+            await api.http.aclose()
+    finally:
+        await owner.close()
 
 
 def borrower(person: Person, **changes: Any) -> dict[str, Any]:

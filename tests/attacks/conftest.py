@@ -2,16 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from hub.access.publish import publish
-from hub.app import open_hub
-from hub.store.database import Database, DbRole
-from hub.store.keys import FileKeys
-from tests.api.world import Api, Visitors, settings_in
+from hub.store.database import Database
+from tests.api.world import Api, running_api
 from tests.auth.partner import CALLBACK, Browser, Partner
 
 _STATE = (
@@ -25,18 +21,9 @@ _STATE = (
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     """The running hub of the file."""
-    home: Path = tmp_path_factory.mktemp("attacks")
-    settings, visitors = settings_in(home / "home"), Visitors()
-    keys = FileKeys(settings.keys_folder)
-    owner = await module_database.connect(DbRole.OWNER)
-    await publish(owner, keys)
-    async with open_hub(settings, module_database, visitors=visitors) as hub:
-        api = Api(hub, owner, keys, visitors)
-        await api.seed()
-        await owner.execute("UPDATE access.client SET redirect_uris = $1, is_dpop_required = true", [CALLBACK])
+    async with running_api(module_database, tmp_path_factory.mktemp("attacks") / "home") as api:
+        await api.owner.execute("UPDATE access.client SET redirect_uris = $1, is_dpop_required = true", [CALLBACK])
         yield api
-        await api.http.aclose()
-    await owner.close()
 
 
 @pytest.fixture
