@@ -106,6 +106,11 @@ async def test_one_account_per_person_and_role_and_three_administrators(api: Api
         assert (await staff.open("operator-1", Role.OPERATOR, LI)).status == "PENDING"
         for role in (Role.SECURITY_ADMIN, Role.AUDITOR):
             await refused("SEPARATION_OF_DUTIES", staff.open("other-1", role, LI))
+        # Whoever is an administrator gets nothing more alone, whatever the role.
+        assert (await staff.open("reviewer-1", Role.VILLAGE_REVIEWER, LI)).status == "PENDING"
+        assert (await staff.code("collector-1")).change_id is not None
+        await stop_account(staff.desk, "collector-1", "SUSPENDED", operator="root")
+        assert (await resume_account(staff.desk, "collector-1", operator="root")).change_id is not None
         at_once = [staff.open(f"auditor-{number}", Role.AUDITOR, WANG) for number in range(4)]
         outcomes = await asyncio.gather(*at_once, return_exceptions=True)
         assert sum(not isinstance(each, RefusedError) for each in outcomes) == 1
