@@ -32,6 +32,7 @@ COMMANDS = {
     "account": "hub.cli.account",
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
+    "basis": "hub.cli.basis",
     "access": "hub.cli.access",
     "keys": "hub.cli.keys",
     "alerts": "hub.cli.alerts",

@@ -116,7 +116,7 @@ async def resolve_request_consent(
     context = info.context
     problems = acting_problems(context, input.officer, input.idempotency_key)
     subject = subject_of(BorrowerKey(identity=input.borrower), context)
-    parts, unknown = _asked_parts(input.parts)
+    parts, unknown = asked_parts(input.parts)
     problems += unknown
     if input.application_ref is not None and not REFERENCE.fullmatch(input.application_ref):
         problems.append((("input", "applicationRef"), "REFERENCE_MALFORMED"))
@@ -153,7 +153,7 @@ async def resolve_grant_consent(
     context = info.context
     request_id = uuid_of(input.request_id)
     problems = key_problems(input.idempotency_key, "requestId", request_id)
-    parts, unknown = _asked_parts(input.parts or [])
+    parts, unknown = asked_parts(input.parts or [])
     problems += unknown
     if problems or request_id is None:
         return invalid(context.language, *problems)
@@ -223,7 +223,7 @@ async def resolve_withdraw_consent(
     return await changed(context, input.idempotency_key, change, lambda facts: ConsentWithdrawn(**facts))
 
 
-def _asked_parts(wanted: list[ConsentPartInput]) -> tuple[tuple[Part, ...], list[Problem]]:
+def asked_parts(wanted: list[ConsentPartInput]) -> tuple[tuple[Part, ...], list[Problem]]:
     """The parts named in an input, each once, and what is wrong with it."""
     if len(wanted) > 64:
         return (), [(("input", "parts"), "CATEGORY_UNKNOWN")]

@@ -3,6 +3,7 @@
 import strawberry
 
 from hub.schema.adverse import resolve_state_on_adverse, resolve_withdraw_statement
+from hub.schema.bases import resolve_decide_basis, resolve_declare_basis, resolve_end_basis
 from hub.schema.consent import (
     resolve_grant_consent,
     resolve_refuse_consent,
@@ -17,6 +18,7 @@ from hub.schema.quarantine import (
     resolve_repair_quarantined_row,
 )
 from hub.schema.types.adverse import StateOnAdverseResult, WithdrawStatementResult
+from hub.schema.types.bases import DecideBasisResult, DeclareBasisResult
 from hub.schema.types.consent import (
     GrantConsentResult,
     RefuseConsentResult,
@@ -58,6 +60,17 @@ class Mutation:
     revoke_consent: RevokeConsentResult = strawberry.field(
         resolver=resolve_revoke_consent,
         description="获得同意的机构或平台依据事由终止同意。 End a consent with cause, by its recipient or by the hub.",
+    )
+    declare_basis: DeclareBasisResult = strawberry.field(
+        resolver=resolve_declare_basis,
+        description="申明同意以外的处理依据，须有编号。 Declare a basis other than consent, with its reference.",
+    )
+    decide_basis: DecideBasisResult = strawberry.field(
+        resolver=resolve_decide_basis,
+        description="第二人批准、否决或复核所申明的依据。 A second person approves, declines or reviews.",
+    )
+    end_basis: DecideBasisResult = strawberry.field(
+        resolver=resolve_end_basis, description="结束所申明的依据。 End a declared basis when its case is over."
     )
     state_on_adverse: StateOnAdverseResult = strawberry.field(
         resolver=resolve_state_on_adverse,

@@ -1,8 +1,10 @@
-"""Attacks 31, 32 and 36 on consent: the record itself, and what the person was shown."""
+"""Attacks 30 to 32 and 36 on consent: the record itself, and what the person was shown."""
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -19,7 +21,7 @@ from hub.flows.grant_consent import ConsentGrant, grant_consent
 from hub.flows.my_consents import my_requests
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
-from tests.disclosure.world import HEAD, World
+from tests.disclosure.world import BANK_A, HEAD, World
 
 from .consent_world import OPERATION, PARTS, asked, given, me, open_desk, recorded, shows_nothing, written
 
@@ -102,3 +104,51 @@ async def test_36_the_hub_renders_the_text_and_its_hash_is_in_the_record(world: 
     for account in ("wife", "child", "risk-a"):
         with pytest.raises(RefusedError):
             await consent_receipt(desk, me(account), done.consent_id)
+
+
+_BASE = {"medium": "PAPER", "capturedBy": {"account": "collector", "device": "d1"}, "evidenceItems": []}
+_PHOTO = [{"kind": "MASKED_FORM_PHOTO"}]
+_TWO = [{"id": "collector"}, {"id": "w1"}]
+
+
+_LEVELS: list[tuple[dict[str, object], bool, int]] = [
+    ({}, False, 0),
+    ({"witnessedBy": [{"id": "collector"}], "evidenceItems": _PHOTO}, False, 0),
+    ({"witnessedBy": [{"id": "collector"}, {"id": "collector"}], "evidenceItems": _PHOTO}, False, 0),
+    ({"witnessedBy": [{"id": "w1"}], "evidenceItems": _PHOTO}, False, 1),
+    ({"witnessedBy": _TWO}, False, 1),
+    ({"witnessedBy": _TWO, "evidenceItems": _PHOTO, "capturedBy": {"account": "collector"}}, False, 1),
+    ({"witnessedBy": _TWO, "evidenceItems": _PHOTO}, False, 2),
+    ({"witnessedBy": _TWO, "evidenceItems": _PHOTO, "medium": "DIGITAL"}, False, 0),
+    ({"medium": "DIGITAL"}, True, 3),
+    ({"witnessedBy": _TWO, "evidenceItems": _PHOTO}, True, 0),
+]
+
+
+async def test_30_the_collectors_word_alone_is_no_evidence(world: World) -> None:
+    for terms, himself, level in _LEVELS:
+        text = json.dumps(_BASE | terms)
+        assert await world.owner.fetchval("SELECT consent.evidence_of($1, $2)", text, himself) == level, text
+
+
+async def test_30_terms_that_claim_more_than_they_prove_are_refused(world: World, desk: ConsentDesk) -> None:
+    before_request = await asked(desk)
+    before = await written(world)
+    for claimed in ("L4", "L2", None):
+        terms = {
+            "consentId": str(uuid4()), "requestId": str(before_request), "subject": str(HEAD.person_id),
+            "recipient": BANK_A, "purpose": "LOAN_APPLICATION", "parts": list(PARTS), "heightenedNotice": False,
+            "medium": "DIGITAL", "evidenceLevel": claimed, "effectiveFrom": system_clock().isoformat(),
+            "expiresAt": (system_clock() + timedelta(days=1)).isoformat(), "maxUses": 1,
+        }  # fmt: skip
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await world.app.execute(
+                "SELECT consent.grant_request('head', 't1', $1, $2, $3, $4, $5)",
+                before_request, json.dumps(terms).encode(), bytes(64), system_clock(), uuid4(),
+            )  # fmt: skip
+        assert refused.value.sqlstate == "HB106"
+    await world.owner.execute("UPDATE consent.purpose SET min_evidence = 4 WHERE purpose = 'LOAN_APPLICATION'")
+    with pytest.raises(RefusedError) as weak:
+        await grant_consent(desk, ConsentGrant(me("head"), before_request, OPERATION))
+    assert weak.value.code == "EVIDENCE_TOO_LOW"
+    assert await written(world) == before
