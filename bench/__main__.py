@@ -61,9 +61,9 @@ async def measure(options: Options) -> dict[str, Any]:
         ]
         _tell("measuring the write path")
         await take_rounds(writing, options.rounds, load, _tell, extra=0)
-        proving = tokens.variants()
         _tell("measuring tokens and proofs")
-        await take_rounds(proving, options.rounds, load, _tell, extra=0)
+        with tokens.variants() as proving:
+            await take_rounds(proving, options.rounds, load, _tell, extra=0)
         stored = await disk(stage)
         queries = await stack.enter_async_context(Queries.open(stage, options))
         _tell("measuring the queries")

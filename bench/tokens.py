@@ -4,6 +4,8 @@ import hashlib
 import tempfile
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,15 @@ _KEYS: dict[str, Any] = {
 }
 
 
-def variants() -> list[Variant]:
+@contextmanager
+def variants() -> Iterator[list[Variant]]:
     """Checks of proofs by algorithm, and of a bound token that was seen before; ``server_ms`` is one check."""
     with tempfile.TemporaryDirectory() as folder:
-        keys = FileKeys(Path(folder) / "keys")  # held in memory from here on
-        issuer = TokenIssuer(_HUB, keys.signing_key("tokens"), system_clock)
+        yield _variants(FileKeys(Path(folder) / "keys"))
+
+
+def _variants(keys: FileKeys) -> list[Variant]:
+    issuer = TokenIssuer(_HUB, keys.signing_key("tokens"), system_clock)
     verifier, nonces = TokenVerifier.of(issuer), Nonces(keys, system_clock)
     checker = ProofChecker(_HUB, nonces, system_clock)
 

@@ -112,8 +112,8 @@ class Visitors:
 class Api:
     """The application, and clients of it."""
 
-    def __init__(self, hub: Hub, owner: asyncpg.Connection, keys: FileKeys, visitors: Visitors) -> None:
-        self.visitors = visitors
+    def __init__(self, hub: Hub, owner: asyncpg.Connection, keys: FileKeys, visitors: Visitors | None = None) -> None:
+        self.visitors = visitors or Visitors()
         self.hub = hub
         self.owner = owner
         self.keys = keys
