@@ -90,7 +90,7 @@ def compare(old: Decisions, new: Decisions) -> tuple[Change, ...]:
 
 
 def in_words(changes: Iterable[Change]) -> list[str]:
-    """Sentences for people: first what anybody sees more of, then what is seen less of, then the rest."""
+    """Sentences for people: first what anybody sees more of, then what is seen less of, then the rest in sums."""
     listed = sorted(changes, key=lambda change: (not change.widens, not change.changes_view))
     if not listed:
         return ["Nobody's view changes."]
@@ -98,7 +98,22 @@ def in_words(changes: Iterable[Change]) -> list[str]:
     narrower = sum(change.changes_view and not change.widens for change in listed)
     rest = len(listed) - wider - narrower
     head = f"{wider} cells show more, {narrower} show less, {rest} change only in reason or rule."
-    return [head, *(change.in_words() for change in listed)]
+    return [head, *(change.in_words() for change in listed if change.changes_view), *_sums(listed)]
+
+
+def _sums(changes: Iterable[Change]) -> list[str]:
+    """One line for each role and kind of change that lets nobody see more or less."""
+    sums: dict[str, int] = {}
+    for change in changes:
+        if change.changes_view:
+            continue
+        role = change.key[0]
+        if change.effect is Effect.REASON:
+            what = f"{role}: {{}} closed cells tell {_reason(change.new)} instead of {_reason(change.old)}."
+        else:
+            what = f"{role}: {{}} cells are open by {_rules(change.new)} instead of {_rules(change.old)}."
+        sums[what] = sums.get(what, 0) + 1
+    return [what.format(number) for what, number in sums.items()]
 
 
 def _change(key: Key, old: Cell | None, new: Cell | None) -> Change | None:
