@@ -152,13 +152,13 @@ def read_secret(path: Path) -> bytes:
     except FileNotFoundError:
         raise _broken(path) from None
     if len(secret) != KEY_BYTES:
-        raise _broken(path)
+        raise _broken(path, f"{KEY_BYTES} bytes")
     return secret
 
 
-def _broken(path: Path) -> SettingsError:
+def _broken(path: Path, what: str = "what it should") -> SettingsError:
     return SettingsError(
-        f"key file `{path.name}` does not hold what it should.",
+        f"key file `{path.name}` does not hold {what}.",
         remedy="Restore it from the backup of the key folder.",
         code="KEY_DAMAGED",
     )
