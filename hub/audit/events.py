@@ -49,8 +49,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hub.audit.admin_events import ADMIN_EVENTS
 from hub.audit.event_types import Decision, EventType, Kind
-from hub.audit.security_events import SECURITY_EVENTS
 from hub.core.errors import AuditError
 
 __all__ = ["EVENTS", "NAME", "Decision", "EventType", "Kind", "check_event"]
@@ -317,157 +317,7 @@ _ALL = (
     _quarantine("released", "A data steward released a held-back row, or tried to."),
     _quarantine("repaired", "A data steward corrected fields of a held-back row, or tried to."),
     # Administration.
-    EventType(
-        "account:administrator:decided",
-        Kind.ADMIN,
-        "A security administrator approved or refused what somebody else asked for about an account.",
-        ("account", "role", "change", "verb"),
-    ),
-    EventType(
-        "account:operator:assigned",
-        Kind.ADMIN,
-        "A village was assigned to a collector or taken away.",
-        ("account", "village"),
-        ("from", "to"),
-    ),
-    EventType(
-        "account:operator:changed",
-        Kind.ADMIN,
-        "An account was made, changed or closed.",
-        ("account",),
-        ("role", "status", "organisation", "sessions"),
-    ),
-    EventType(
-        "account:operator:proposed",
-        Kind.ADMIN,
-        "A change of an account was asked for that takes a second person.",
-        ("account", "role", "status", "change"),
-        ("organisation",),
-    ),
-    EventType(
-        "client:operator:changed",
-        Kind.ADMIN,
-        "A system's registration was made or changed.",
-        ("client",),
-        ("role", "status", "keys", "oldKeysUntil"),
-    ),
-    EventType(
-        "code:operator:issued",
-        Kind.ADMIN,
-        "A one-time code was made for a person of the sandbox.",
-        ("account", "expiresAt"),
-    ),
-    EventType(
-        "endpoint:operator:changed",
-        Kind.ADMIN,
-        "Where an organisation or a source is told of changes was registered or closed.",
-        ("recipient", "status"),
-        ("local",),
-    ),
-    EventType(
-        "assessment:operator:recorded",
-        Kind.ADMIN,
-        "The impact assessment of a source was put on record.",
-        ("source", "reference", "document"),
-    ),
-    EventType(
-        "reader:operator:changed",
-        Kind.ADMIN,
-        "Which counties and categories a person's own database login may see the state of was changed.",
-        ("login", "status"),
-        ("counties", "categories", "until"),
-    ),
-    EventType(
-        "approver:operator:changed",
-        Kind.ADMIN,
-        "The key of a security administrator for approvals was registered or taken back.",
-        ("account", "status"),
-        ("key",),
-    ),
-    EventType(
-        "rules:operator:proposed",
-        Kind.ADMIN,
-        "A compiled version of the access rules waits for two approvals.",
-        ("version", "digest"),
-        ("previous", "changes", "effectiveFrom"),
-    ),
-    EventType(
-        "rules:security:approved",
-        Kind.ADMIN,
-        "A security administrator signed for a version of the access rules and for whose view it changes.",
-        ("digest", "account"),
-        ("changes", "key"),
-    ),
-    EventType(
-        "rules:hub:differed",
-        Kind.ADMIN,
-        "A decision that was run again through Cedar is not what the rules of its digest say.",
-        ("entry", "digest", "parts"),
-    ),
-    EventType(
-        "rules:operator:acknowledged",
-        Kind.ADMIN,
-        "An operator looked into decisions that differed from the rules and ended the alarm.",
-        ("differences", "reason"),
-    ),
-    EventType(
-        "enrolment:operator:issued",
-        Kind.ADMIN,
-        "A code was made with which a person, identified in person, makes a passkey.",
-        ("account", "enrolment", "expiresAt"),
-        ("change",),
-    ),
-    *SECURITY_EVENTS,
-    EventType(
-        "officer:operator:changed",
-        Kind.ADMIN,
-        "Officers were added to the register of an organisation or removed.",
-        ("organisation",),
-        ("added", "removed"),
-    ),
-    EventType(
-        "passkey:operator:revoked",
-        Kind.ADMIN,
-        "A passkey was revoked, for instance of a lost device; its sessions ended.",
-        ("account", "passkey", "sessions"),
-    ),
-    EventType("passkey:person:enrolled", Kind.ADMIN, "A person made a passkey.", ("role", "passkey", "enrolment")),
-    EventType(
-        "precedence:operator:loaded",
-        Kind.ADMIN,
-        "Rules of precedence between sources were published.",
-        ("version", "rules"),
-    ),
-    EventType(
-        "rules:operator:loaded",
-        Kind.ADMIN,
-        "A compiled version of the access rules came into force.",
-        ("version",),
-        ("digest",),
-    ),
-    EventType(
-        "session:hub:refused",
-        Kind.ADMIN,
-        "Somebody tried to sign in with a wrong code, or with a passkey of which there may be a copy.",
-        ("reason",),
-    ),
-    EventType("session:person:begun", Kind.ADMIN, "A person signed in.", ("role", "method", "session")),
-    EventType("session:person:ended", Kind.ADMIN, "A person signed out.", ("session", "cause")),
-    EventType("schema:operator:migrated", Kind.ADMIN, "The database schema was migrated.", ("version",), ("before",)),
-    EventType(
-        "token:client:refused",
-        Kind.ADMIN,
-        "A system that had proved itself was refused a token; the first few refusals of a minute.",
-        ("client", "reason", "endpoint"),
-    ),
-    EventType(
-        "token:operator:issued",
-        Kind.ADMIN,
-        "A sandbox token was issued to a person.",
-        ("role",),
-        ("token", "account", "expiresAt"),
-    ),
-    EventType("token:operator:revoked", Kind.ADMIN, "A token was revoked.", ("token",), ("reason",)),
+    *ADMIN_EVENTS,
     # Erasure.
     EventType(
         "person:operator:erased",
