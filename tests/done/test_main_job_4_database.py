@@ -28,6 +28,7 @@ MAY_CALL = {
     "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",
     "consent.requests_of", "consent.cap_of", "consent.change", "consent.deliveries_of",
     "consent.in_force", "consent.record_of", "consent.revoke",
+    "consent.bases", "consent.decide_basis", "consent.declare_basis", "consent.end_basis",
     # Tokens.
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
