@@ -33,8 +33,6 @@ MAY_CALL = {
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
     "auth.use_refresh_token",
-    # Other bases than consent.
-    "consent.bases", "consent.decide_basis", "consent.declare_basis", "consent.end_basis",
     # Signing in.
     "auth.begin_by_code", "auth.begin_by_passkey", "auth.bind_token", "auth.find_passkey", "auth.find_session",
     "auth.session_stands", "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
