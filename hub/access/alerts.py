@@ -21,7 +21,6 @@ class AlertKind(StrEnum):
     VILLAGE_RATE = "VILLAGE_RATE"
     DENIED = "DENIED"
     NO_RESULT = "NO_RESULT"
-    PROBING = "PROBING"
 
 
 class AlertOutcome(StrEnum):

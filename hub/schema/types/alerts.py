@@ -13,8 +13,7 @@ ALERT_KIND = strawberry.enum(
     AlertKind,
     name="SecurityAlertKind",
     description="CANARY: a person was asked about who does not exist. OFFICER_RATE, VILLAGE_RATE: far more queries "
-    "than usual. DENIED: far more refused ones. NO_RESULT: most queries led to no loan. PROBING: a provider's question "
-    "about eligibility beyond its budget.",
+    "than usual. DENIED: far more refused ones. NO_RESULT: most queries led to no loan.",
 )
 ALERT_OUTCOME = strawberry.enum(
     AlertOutcome, name="SecurityAlertOutcome", description="What a look at the alarm found."
