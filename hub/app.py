@@ -57,6 +57,7 @@ from hub.schema.selection import Selections
 from hub.schema.view import HubView
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
+from hub.store.keyring import check_key_folder
 from hub.store.keys import FileKeys, KeyService
 
 TOKEN_KEY = "tokens"  # noqa: S105 - the name of a key, not a key
@@ -131,6 +132,7 @@ async def open_hub(
         if settings.is_production:
             await check_approved(owner, digest, production=True)
         await check_precedence(owner, keys)
+        await check_key_folder(owner, keys)
     finally:
         await owner.close()
     async with AsyncExitStack() as stack:

@@ -387,7 +387,7 @@ def revoke_command(account: Annotated[str, typer.Argument(help="The account whos
 
 @readers.command("add")
 def add_reader_command(
-    login: Annotated[str, typer.Argument(help="The login, a member of hub_reader on the server.")],
+    login: Annotated[str, typer.Argument(help="The login, a member of hub_viewer on the server.")],
     county: Annotated[list[str], typer.Option(help="County code; may be given several times.")],
     category: Annotated[list[Category], typer.Option(help="Category; may be given several times.")],
     until: Annotated[str, typer.Option(help="ISO 8601 instant from which it sees nothing any more.")],

@@ -23,7 +23,7 @@ class Reader:
 
 
 async def register_reader(desk: ApprovalDesk, reader: Reader) -> Receipt:
-    """Register a login, or change what it sees. The login itself is made on the server, as a member of ``hub_reader``.
+    """Register a login, or change what it sees. The login itself is made on the server, as a member of ``hub_viewer``.
 
     Raises :class:`InputError` for a login, county or category that cannot be, or an end that has passed.
     """

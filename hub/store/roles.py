@@ -18,7 +18,7 @@ _LOCK = 7_241_018
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT"
 
 
-READERS = "hub_reader"
+READERS = "hub_viewer"
 """The group of people's own logins; nobody logs in as it. What its members see is in ``access.reader``."""
 
 

@@ -70,7 +70,7 @@ async def test_attack_56_no_context_and_any_context(
     login = f"reader_{uuid4().hex[:8]}"
     superuser = await server.connect(database.name)
     try:
-        await superuser.execute(f"CREATE ROLE {login} NOLOGIN IN ROLE hub_reader")
+        await superuser.execute(f"CREATE ROLE {login} NOLOGIN IN ROLE hub_viewer")
         await superuser.execute(f"SET SESSION AUTHORIZATION {login}")
         assert await superuser.fetchval("SELECT count(*) FROM record.section_state") == 0, "not registered: no rows"
         for setting in ("SET app.county = '533103'", f"SET app.login = '{login}'", "SET row_security = on"):
@@ -163,7 +163,7 @@ async def test_attack_58_errors_that_tell(
     login = f"reader_{uuid4().hex[:8]}"
     superuser = await server.connect(database.name)
     try:
-        await superuser.execute(f"CREATE ROLE {login} NOLOGIN IN ROLE hub_reader")
+        await superuser.execute(f"CREATE ROLE {login} NOLOGIN IN ROLE hub_viewer")
         await served.owner.execute(
             "INSERT INTO access.reader (login, counties, categories, until)"
             " VALUES ($1, $2, '{tax.grade}', now() + interval '1 hour')",

@@ -99,7 +99,7 @@ async def test_an_account_that_is_not_the_sandbox_s_gets_none(
 
 async def test_a_closed_account_gets_none(database: Database, keys: FileKeys, settings: Settings) -> None:
     await _open(database, keys, settings.home, Account("sandbox-steward", Role.STEWARD))
-    connection = await database.connect(DbRole.INGEST)
+    connection = await database.connect(DbRole.OWNER)
     try:
         await connection.execute("UPDATE auth.account SET status = 'CLOSED' WHERE account_id = 'sandbox-steward'")
     finally:

@@ -140,7 +140,8 @@ async def test_where_an_answer_cannot_be_made_again_the_reason_is_told_and_recor
         await owner.execute(basis, consent, parts)
 
         rules = await owner.fetchval("SELECT digest FROM access.policy_set")
-        await owner.execute("ALTER TABLE access.decision DROP CONSTRAINT decision_digest_fkey")
+        for table in ("decision", "mode_basis"):
+            await owner.execute(f"ALTER TABLE access.{table} DROP CONSTRAINT {table}_digest_fkey")
         await owner.execute("UPDATE access.policy_set SET digest = sha256(digest)")
         assert await refusal(past, kept) == Obstacle.RULES_UNKNOWN
         await owner.execute("UPDATE access.policy_set SET digest = $1", rules)

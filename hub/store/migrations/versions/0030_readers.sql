@@ -1,5 +1,5 @@
 -- People who look into the database with a login of their own (analysts of coverage, stewards of sources): members of the
--- role hub_reader. They see rows about the state of sections, of their counties and categories, and never a value, a
+-- role hub_viewer. They see rows about the state of sections, of their counties and categories, and never a value, a
 -- person or a household. What they may see hangs on who logged in, never on a setting of the session.
 CREATE TABLE access.reader (
     login         text PRIMARY KEY CHECK (login ~ '^[a-z_][a-z0-9_]{0,62}$'),
@@ -21,11 +21,11 @@ REVOKE ALL ON FUNCTION access.reads FROM PUBLIC;
 -- The owner, as whom the gate's functions run, is not bound by row-level security; the role that folds sees all rows.
 ALTER TABLE record.section ENABLE ROW LEVEL SECURITY;
 CREATE POLICY folding ON record.section TO hub_ingest USING (true) WITH CHECK (true);
-CREATE POLICY reading ON record.section FOR SELECT TO hub_reader USING (access.reads(county, category));
+CREATE POLICY reading ON record.section FOR SELECT TO hub_viewer USING (access.reads(county, category));
 
-GRANT USAGE ON SCHEMA record, access TO hub_reader;
-GRANT EXECUTE ON FUNCTION access.reads TO hub_reader;
+GRANT USAGE ON SCHEMA record, access TO hub_viewer;
+GRANT EXECUTE ON FUNCTION access.reads TO hub_viewer;
 GRANT SELECT (county, category, form, source, source_time, folded_at, changes_on, fold_version) ON record.section
-    TO hub_reader;
+    TO hub_viewer;
 
 INSERT INTO audit.event_name (name) VALUES ('reader:operator:changed');

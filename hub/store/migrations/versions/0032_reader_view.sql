@@ -3,11 +3,11 @@
 DROP POLICY folding ON record.section;
 DROP POLICY reading ON record.section;
 ALTER TABLE record.section DISABLE ROW LEVEL SECURITY;
-REVOKE ALL ON record.section FROM hub_reader;
+REVOKE ALL ON record.section FROM hub_viewer;
 REVOKE SELECT (county, category, form, source, source_time, folded_at, changes_on, fold_version) ON record.section
-    FROM hub_reader;
+    FROM hub_viewer;
 
 CREATE VIEW record.section_state WITH (security_barrier) AS
     SELECT s.county, s.category, s.form, s.source, s.source_time, s.folded_at, s.changes_on, s.fold_version
     FROM record.section s WHERE access.reads(s.county, s.category);
-GRANT SELECT ON record.section_state TO hub_reader;
+GRANT SELECT ON record.section_state TO hub_viewer;
