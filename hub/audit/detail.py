@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hub.audit.commitments import FIRST_STEP, OPEN_CHAIN, SALT_BYTES, Link, blind_of, group_root, link_salt, tree_root
 from hub.core.canonical import INTEGER_MAX
 from hub.core.errors import AuditError, SettingsError
-from hub.store.keys import KeyService
+from hub.store.keys import DamagedSealError, KeyService
 
 _NONCE_BYTES = 12
 _CONTEXT = b"hub/detail/v1\x00"
@@ -150,7 +150,7 @@ def open_request(keys: KeyService, event: UUID, sealed: bytes | None) -> dict[st
         return {}
     try:
         return {"request": _base64(keys.open("audit-transit", sealed, event.bytes))}
-    except (SettingsError, IndexError):
+    except (DamagedSealError, SettingsError, IndexError):
         return {"requestSealed": _base64(sealed)}
 
 

@@ -33,6 +33,7 @@ def test_nothing_differs_from_itself() -> None:
     assert in_words(()) == ["Nobody's view changes."]
 
 
+@pytest.mark.long
 def test_a_permit_that_is_widened_opens_cells_and_says_so() -> None:
     new = changed(
         "lenders.cedar",
@@ -51,6 +52,7 @@ def test_a_permit_that_is_widened_opens_cells_and_says_so() -> None:
     assert not any(change.widens for change in back.values())
 
 
+@pytest.mark.long
 def test_a_condition_that_goes_is_an_easing_and_one_that_comes_a_tightening() -> None:
     new = changed(
         "limits.cedar", 'principal in RoleGroup::"assigned-area", action', 'principal == Role::"STEWARD", action'
@@ -65,6 +67,7 @@ def test_a_condition_that_goes_is_an_easing_and_one_that_comes_a_tightening() ->
     assert {change.effect for change in differing(new, compiled()).values()} == {Effect.TIGHTENED}
 
 
+@pytest.mark.long
 def test_a_rule_under_another_name_changes_nobodys_view() -> None:
     found = differing(compiled(), changed("residents.cedar", '@id("own-record")', '@id("ones-own-record")'))
     assert {change.effect for change in found.values()} == {Effect.RULES}
@@ -120,6 +123,7 @@ def test_no_adverse_item_is_about_a_household() -> None:
     assert not [facts for facts in PART_FACTS if facts.household and facts.part.category is Category.ADVERSE]
 
 
+@pytest.mark.long
 def test_nothing_is_open_to_the_public_or_for_publicity() -> None:
     for mode in LegalMode:
         cells = [cell for cell in compiled(mode).cells if cell.closed is None]

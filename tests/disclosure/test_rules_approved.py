@@ -154,6 +154,7 @@ async def test_the_sandboxs_generated_administrators_count_in_the_sandbox_only(o
     assert names == set(SANDBOX_APPROVERS)
 
 
+@pytest.mark.long
 async def test_rules_for_later_wait_while_the_old_ones_are_served(office: Office) -> None:
     for name in ("li", "wang"):
         await office.act("register", name)

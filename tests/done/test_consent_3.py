@@ -172,6 +172,7 @@ async def check(
     return {(role, purpose, part) for part in given}
 
 
+@pytest.mark.long
 async def test_every_open_cell_is_given_by_the_api_and_every_closed_one_withheld(served: Served) -> None:
     """All roles that read and all purposes, by number and name over HTTP, with everything that could be needed."""
     driven: set[Key] = set()
@@ -216,6 +217,7 @@ async def test_the_own_record_shows_the_parts_that_no_profile_has(served: Served
         assert not open_cells(role) & {(role, "LOAN_APPLICATION", part) for part in rest}
 
 
+@pytest.mark.long
 async def test_each_missing_circumstance_closes_what_the_matrix_says_and_nothing_else(served: Served) -> None:
     for role in ASKERS:
         organisation = BANK_A if role in LENDERS else "hub"

@@ -219,6 +219,7 @@ def _check(server: EmbeddedServer, template: Database, home: Path, feeds: list[F
     same()
 
 
+@pytest.mark.long
 def test_any_lawful_delivery_gives_the_same_record(
     server: EmbeddedServer, template: Database, home: Path, feeds: list[Feed]
 ) -> None:

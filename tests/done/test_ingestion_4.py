@@ -49,6 +49,7 @@ async def check_all(past: PastAnswers) -> None:
     assert wrong == []
 
 
+@pytest.mark.long
 async def test_past_answers_replay_after_everything_that_came_since(database: Database, tmp_path: Path) -> None:
     async with past_answers(database, tmp_path / "home", seed=4) as past:
         await live(past, rounds=5, answers=5)

@@ -1,5 +1,7 @@
 """Rows without ID number, and rows that come again in other clothes, over the real protocols."""
 
+import pytest
+
 from hub.core.names import LinkState
 from tests.connectors.civil_agency import element
 from tests.connectors.clinic_agency import line as clinic_line
@@ -95,6 +97,7 @@ async def test_the_same_row_in_other_clothes_is_unchanged(hub: HubUnderTest, age
     assert [again["sources"][name]["dropped_fields"] for name in ("tax", "bank")] == [{}, {}]
 
 
+@pytest.mark.long
 async def test_social_security_shows_only_the_newest(hub: HubUnderTest, agencies: Agencies) -> None:
     """What is read later is newer even within one second, also when an earlier state comes back."""
     agencies.put_roster({"cybh": "C1"})

@@ -128,6 +128,7 @@ def check_entries(leaves: list[Leaf]) -> None:
     assert len({len(leaf.to_bytes()) - len(str(leaf.seq)) for leaf in leaves}) == 1
 
 
+@pytest.mark.long
 async def test_a_refusal_takes_as_long_for_one_as_for_another(served: Served) -> None:
     await served.grant(WIFE, "risk-b")
     asked = {

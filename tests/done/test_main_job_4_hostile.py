@@ -132,6 +132,7 @@ async def test_tokens_that_were_made_elsewhere_are_refused(served: Served) -> No
     assert len(answers) == 1
 
 
+@pytest.mark.long
 async def test_statements_in_inputs_are_only_texts(served: Served) -> None:
     await served.grant(WIFE)
     granted = await served.request(NEIGHBOUR)

@@ -94,14 +94,16 @@ def test_the_named_field_is_decided_by_the_named_rule() -> None:
     assert (field.place, field.part) == ("tax.grades", Part(Category.TAX_GRADE, Form.VALUE))
     assert "`TaxSection.grades` is `tax.grade` as `VALUE`" in PAGE
     with (ROOT / "docs/ACCESS-MATRIX.csv").open(encoding="utf-8", newline="") as file:
-        (line,) = [
-            row
+        lines = {
+            row["purpose"]: row
             for row in csv.DictReader(file)
             if (row["role"], row["category"], row["form"]) == ("BANK_RISK", "tax.grade", "VALUE")
-        ]
-    assert line["LOAN_APPLICATION"] == "basis + area + adult"
-    assert line["POST_LOAN_REVIEW"] == ""
-    assert {"lender-tax-grade", "basis-lender"} <= set(line["rules"].split())
+        }
+    line = lines["LOAN_APPLICATION"]
+    assert (line["decision"], line["permits"]) == ("OPEN", "lender-tax-grade")
+    assert line["needs"].split() == ["basis:basis-lender", "area:area", "adult:adult"]
+    assert "POST_LOAN_REVIEW" not in lines, "what no line names is closed by the line of all other purposes"
+    assert lines["*"]["decision"] == "PURPOSE_MISMATCH"
 
     texts = {path.name: path.read_text(encoding="utf-8") for path in POLICY_FOLDER.glob("*.cedar")}
     schema = (POLICY_FOLDER / "hub.cedarschema").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ HOLDERS = ("perch in the pond", "lantern on the hill", "seven old bridges")
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
+@pytest.mark.long
 def test_any_two_of_three_open_it_and_nobody_else(tmp_path: Path) -> None:
     keys = FileKeys(tmp_path / "keys")
     sealed = keys.seal("payload", b"text")
@@ -65,6 +66,7 @@ def test_what_was_altered_does_not_open(tmp_path: Path) -> None:
     assert not (tmp_path / "escaped").exists()
 
 
+@pytest.mark.long
 async def test_a_drill_opens_samples_and_fails_for_an_old_or_foreign_backup(holding: Holding, tmp_path: Path) -> None:
     old = await back_up_keys(holding.desk, HOLDERS, lambda: NOW)
     good = await drill(holding.desk, old, HOLDERS[1:], lambda: NOW)

@@ -88,6 +88,7 @@ def conflicts_of(records: list[dict[str, Any]]) -> set[tuple[str, str, str | Non
     return {(c["type"], c["member_no"], c["source"]) for record in records for c in record["conflicts"]}
 
 
+@pytest.mark.long
 async def test_every_row_of_every_agency_has_the_fate_that_the_sandbox_expects(
     own_sandbox: Sandbox, database: Database, keys: FileKeys, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ def selections(draw: st.DrawFn, kind: str = "BorrowerProfile", depth: int = 4) -
     return " ".join(lines)
 
 
+@pytest.mark.long
 @given(selections(), st.booleans(), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_asked_is_what_the_executor_visits(body: str, a: bool, b: bool) -> None:

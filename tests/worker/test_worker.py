@@ -121,6 +121,7 @@ async def until(happens: Callable[[], Awaitable[object]], seconds: float = 40) -
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.long
 async def test_a_source_that_is_down_or_hangs_holds_up_nobody(scene: Scene, database: Database) -> None:
     good, down, hung = Agency("good", "answers"), Agency("down", "fails"), Agency("hung", "hangs")
     async with working(scene.worker(good, down, hung)):
