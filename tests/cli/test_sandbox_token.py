@@ -143,6 +143,7 @@ def _hub(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.long
 def test_a_home_without_sandbox_is_told_and_left_as_it_was(tmp_path: Path) -> None:
     done = _hub(tmp_path / "home", "borrower")
     assert (done.returncode, done.stdout) == (2, "")
@@ -151,12 +152,14 @@ def test_a_home_without_sandbox_is_told_and_left_as_it_was(tmp_path: Path) -> No
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.long
 def test_a_life_beyond_eight_hours_is_a_usage_error(tmp_path: Path) -> None:
     done = _hub(tmp_path / "home", "borrower", "--minutes", "481")
     assert (done.returncode, done.stdout) == (2, "")
     assert "480" in done.stderr
 
 
+@pytest.mark.long
 def test_a_bank_is_told_when_no_hub_answers(tmp_path: Path, unused_tcp_port: int) -> None:
     clients = tmp_path / "sandbox" / "clients"
     clients.mkdir(parents=True)

@@ -113,6 +113,7 @@ async def test_a_merge(feed: Feed) -> None:
     assert (then["household"]["status"], then["household"]["group_no"]) == ("ACTIVE", "07")
 
 
+@pytest.mark.long
 async def test_a_move_to_another_county(feed: Feed) -> None:
     await feed.event("03", yhubh="H1", xxzqhdm=MOVED_TO, xzh="02")
     moved, before = (await feed.show(HEAD))["household"], (await feed.show(HEAD, date(2026, 10, 2)))["household"]
@@ -154,6 +155,7 @@ async def test_a_death(feed: Feed) -> None:
     await check_then(feed, HEAD, FAMILY)
 
 
+@pytest.mark.long
 async def test_who_left_and_came_back(feed: Feed) -> None:
     gone = {"bbh": "2", "gxsj": "2026-10-10T02:00:00+08:00", "lhrq": "2020-01-01"}
     back = {"bbh": "3", "gxsj": "2026-10-19T02:00:00+08:00", "rhrq": "2026-10-18"}
@@ -168,6 +170,7 @@ async def test_who_left_and_came_back(feed: Feed) -> None:
     assert told(await feed.show(SON, None, feed.settled[1])) is None
 
 
+@pytest.mark.long
 async def test_a_corrected_number_and_a_revoked_event(feed: Feed) -> None:
     numbers = f"<cybh>C2</cybh><ysfzjhm>{WIFE}</ysfzjhm><xsfzjhm>{NEW_NUMBER}</xsfzjhm>"
     await feed.event("05", cy=numbers)

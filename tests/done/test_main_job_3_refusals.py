@@ -149,6 +149,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bank_connector, "SIGNATURE_WAIT_SECONDS", 0.01)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_short_waits")
 async def test_bank_files(hub: HubUnderTest, agencies: Agencies) -> None:
     expected: list[dict[str, Any]] = []

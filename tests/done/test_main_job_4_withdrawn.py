@@ -70,6 +70,7 @@ async def test_the_very_next_query(served: Served) -> None:
             assert not served.marks.found((await served.profile(client, person)).content)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [1, 30, 75])
 async def test_no_answer_recorded_after_the_withdrawal_holds_a_value(served: Served, before: int) -> None:
     withdrawal, seen = await race(served, SON, before=before)

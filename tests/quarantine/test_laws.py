@@ -38,6 +38,7 @@ async def _act(hub: Hub, chance: random.Random) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 async def test_acts_and_deliveries_in_any_order_keep_the_laws(hub: Hub, seed: int) -> None:
     chance = random.Random(seed)

@@ -98,6 +98,7 @@ def test_private_files_are_private_even_if_they_were_not(tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.long
 async def test_as_a_child_process_it_serves_advances_and_ends_with_its_parent(tmp_path: Path) -> None:
     told: list[str] = []
     child = await SandboxProcess.start(tmp_path, households=120, seed=3, as_of=AS_OF, tell=told.append)
@@ -123,6 +124,7 @@ async def test_as_a_child_process_it_serves_advances_and_ends_with_its_parent(tm
     assert not (tmp_path / "clinic").exists()
 
 
+@pytest.mark.long
 async def test_a_sandbox_that_cannot_start_leaves_nothing_running(tmp_path: Path) -> None:
     taken = Gate(Misbehaviour(), lambda: 1)
     await taken.open()
