@@ -50,6 +50,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hub.audit.admin_events import ADMIN_EVENTS
+from hub.audit.duty_events import DUTY_EVENTS
 from hub.audit.event_types import Decision, EventType, Kind
 from hub.core.errors import AuditError
 
@@ -318,6 +319,7 @@ _ALL = (
     _quarantine("repaired", "A data steward corrected fields of a held-back row, or tried to."),
     # Administration.
     *ADMIN_EVENTS,
+    *DUTY_EVENTS,
     # Erasure.
     EventType(
         "person:operator:erased",

@@ -77,3 +77,16 @@ async def read_history(
         raise StoreError("The list of accesses cannot be read now.", remedy="Try again.") from error
     names = {row["organisation_id"]: (row["name_zh"], row["name_en"]) for row in rows}
     return HistoryPage(accesses, total, names), receipt
+
+
+def opened_categories(entry: Access) -> list[str]:
+    """Categories that were opened to the asker. What was in them at the time is not told: a section that the law has
+    taken away since (征信业管理条例 art. 16) must leave no trace in the list.
+    """
+    own, shared = entry.own or {}, entry.shared or {}
+    if own.get("named") and "withheld" in shared:
+        kept_back = {tuple(part[:2]) for part in shared["withheld"]}
+        opened = [] if entry.decision == "deny" else [p for p in shared["asked"] if tuple(p) not in kept_back]
+    else:
+        opened = own.get("sections", [])
+    return list(dict.fromkeys(str(part[0]) for part in opened))

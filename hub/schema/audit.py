@@ -4,7 +4,7 @@ import base64
 from datetime import datetime
 from typing import Any
 
-from hub.audit.events import EVENTS
+from hub.audit.event_words import event_meaning
 from hub.audit.history import Access as AccessEntry
 from hub.audit.leaf import Leaf
 from hub.audit.merkle import leaf_hash
@@ -12,11 +12,10 @@ from hub.audit.proof import Receipt
 from hub.core.clock import SHANGHAI, iso
 from hub.core.errors import RefusedError
 from hub.flows.consent_change import Operation
-from hub.flows.read_history import HistoryPage, read_history
+from hub.flows.read_history import HistoryPage, opened_categories, read_history
 from hub.flows.read_log import LogFilter, read_log
 from hub.schema.borrower import Problem, field_ids, not_allowed
 from hub.schema.context import Info, OperationContext
-from hub.schema.messages import event_meaning
 from hub.schema.pages import Pages, number_from_1, page_info
 from hub.schema.types.audit import (
     Access,
@@ -99,29 +98,14 @@ def _access(entry: AccessEntry, page: HistoryPage, context: OperationContext) ->
         number=entry.n,
         at=DateTime(iso(entry.at)),
         event=entry.event,
-        meaning=event_meaning(
-            entry.event, EVENTS[entry.event].meaning if entry.event in EVENTS else "", context.language
-        ),
+        meaning=event_meaning(entry.event, context.language),
         organisation=names[0 if chinese else 1] if names else (entry.organisation or None),
         organisation_id=_id(entry.organisation) if entry.organisation else None,
         purpose=entry.purpose,
         decision=entry.decision,
-        categories=_opened(entry),
+        categories=opened_categories(entry),
         is_intact=entry.intact,
     )
-
-
-def _opened(entry: AccessEntry) -> list[str]:
-    """Categories that were opened to the asker. What was in them at the time is not told: a section that the law has
-    taken away since (征信业管理条例 art. 16) must leave no trace in the list.
-    """
-    own, shared = entry.own or {}, entry.shared or {}
-    if own.get("named") and "withheld" in shared:
-        kept_back = {tuple(part[:2]) for part in shared["withheld"]}
-        opened = [] if entry.decision == "deny" else [p for p in shared["asked"] if tuple(p) not in kept_back]
-    else:
-        opened = own.get("sections", [])
-    return list(dict.fromkeys(str(part[0]) for part in opened))
 
 
 def _event(leaf: Leaf, entry: bytes, proof: Receipt | None) -> AuditEvent:

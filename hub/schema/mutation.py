@@ -17,6 +17,7 @@ from hub.schema.quarantine import (
     resolve_release_quarantined_row,
     resolve_repair_quarantined_row,
 )
+from hub.schema.reports import resolve_issue_own_report
 from hub.schema.types.adverse import StateOnAdverseResult, WithdrawStatementResult
 from hub.schema.types.bases import DecideBasisResult, DeclareBasisResult
 from hub.schema.types.consent import (
@@ -32,6 +33,7 @@ from hub.schema.types.quarantine import (
     ReleaseQuarantinedRowResult,
     RepairQuarantinedRowResult,
 )
+from hub.schema.types.reports import IssueOwnReportResult
 
 
 @strawberry.type(description="操作。 Writes; an operation has one of them.")
@@ -78,6 +80,10 @@ class Mutation:
     )
     withdraw_statement: WithdrawStatementResult = strawberry.field(
         resolver=resolve_withdraw_statement, description="撤回本人声明。 Take an own statement back."
+    )
+    issue_own_report: IssueOwnReportResult = strawberry.field(
+        resolver=resolve_issue_own_report,
+        description="领取本人信用报告，编号、注明日期。 Take a numbered report of the own record.",
     )
     decide_link: DecideLinkResult = strawberry.field(
         resolver=resolve_decide_link,

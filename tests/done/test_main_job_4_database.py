@@ -37,6 +37,8 @@ MAY_CALL = {
     "auth.begin_by_code", "auth.begin_by_passkey", "auth.bind_token", "auth.find_passkey", "auth.find_session",
     "auth.session_stands", "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
     "auth.pending_changes", "auth.decide_change",
+    # Duties toward people.
+    "access.issue_report", "access.own_challenges",
 }  # fmt: skip
 """Every function of the hub's own that hub_app may execute."""
 
