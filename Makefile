@@ -7,6 +7,9 @@ DEV := .venv/.dev-ready
 FOREIGN := tests/connectors/foreign_soap tests/done/foreign_oauth
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Compiled modules are kept whatever the shell says: without them each worker and each hub of a test compiles everything.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-long check bench bench-load generated format lock clean
 

@@ -55,9 +55,7 @@ async def ensure_roles(connection: asyncpg.Connection, database: Database) -> No
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
-async def ensure_database(
-    connection: asyncpg.Connection, name: str, *, template: str = "template0", tablespace: str = "pg_default"
-) -> None:
+async def ensure_database(connection: asyncpg.Connection, name: str, *, template: str = "template0") -> None:
     """Make the database ``name`` for the owner role if it is missing, closed to everybody who is not a hub role.
 
     ``connection`` is to another database of the embedded server, as superuser. A copy of a ``template`` does not carry
@@ -66,9 +64,7 @@ async def ensure_database(
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
     try:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
-            await connection.execute(
-                f'CREATE DATABASE "{name}" OWNER {DbRole.OWNER} TEMPLATE "{template}" TABLESPACE {tablespace}'
-            )
+            await connection.execute(f'CREATE DATABASE "{name}" OWNER {DbRole.OWNER} TEMPLATE "{template}"')
         if await connection.fetchval("SELECT has_database_privilege('public', $1, 'CONNECT, TEMPORARY')", name):
             await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
         await _give_rights(connection, name)
