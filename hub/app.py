@@ -56,7 +56,7 @@ from hub.schema.schema import build_schema
 from hub.schema.selection import Selections
 from hub.schema.view import HubView
 from hub.settings import Settings
-from hub.store.database import Database, DbRole
+from hub.store.database import DATABASE_ERRORS, Database, DbRole
 from hub.store.keyring import check_key_folder
 from hub.store.keys import FileKeys, KeyService
 
@@ -66,7 +66,6 @@ TOKEN_KEY = "tokens"  # noqa: S105 - the name of a key, not a key
 AUDITOR_CONNECTIONS = 2
 """Connections that may read the log; used by regulators' requests only."""
 
-_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -244,7 +243,7 @@ async def _bearer(store: AuthStore, presented: Presented) -> Bearer:
 async def _state(store: AuthStore, token_id: str, bearer: str, proof: Proof | None) -> BearerState | None:
     try:
         return await store.bearer_state(token_id, bearer, proof)
-    except _DATABASE_ERRORS as error:
+    except DATABASE_ERRORS as error:
         raise StoreError("the database does not answer.", remedy="Try again.") from error
 
 

@@ -9,17 +9,17 @@ The pages work without JavaScript; nothing is loaded from elsewhere, framed or k
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from uuid import UUID
 
 from authlib.common.urls import add_params_to_uri
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from hub.auth.forms import fields_of
 from hub.auth.grant_store import GrantStore, Opened, Visit, new_secret
+from hub.auth.page_files import page_templates
 from hub.auth.par import URI_PREFIX
 from hub.auth.store import AuthStore, RegisteredClient
 from hub.consent.notice import CATEGORY_WORDS, FORM_WORDS, HEIGHTENED_NOTICE, needs_written_notice
@@ -31,9 +31,9 @@ from hub.flows.consent_change import ConsentDesk, Operation
 from hub.flows.grant_consent import ConsentGrant, grant_consent
 from hub.flows.my_consents import RequestShown, my_requests
 from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
+from hub.store.database import DATABASE_ERRORS
 
-_FOLDER = Path(__file__).parent / "pages"
-_FORM_TYPE = "application/x-www-form-urlencoded"
+_FIELDS_MAX = 100
 _SECRET_MAX = 512
 
 WORDS = {
@@ -43,7 +43,9 @@ WORDS = {
     "FORM": ("页面已失效，请重新打开。", "This page is no longer good; please open it again."),
     "PARTS": ("请至少勾选一项；需要特别提示的内容须先确认已阅读。",
               "Please tick at least one part; what needs the special notice needs it to be accepted."),
-    "BUSY": ("系统暂时不能办理，请稍后再试。您没有作出任何授权。", "Please try again later; nothing was agreed to."),
+    "BUSY": ("系统暂时不能办理，请稍后再试。", "Please try again later."),
+    "GIVEN": ("您的授权已经登记，但未能通知申请方。您可以随时撤回授权。",
+              "Your consent is on record, but the applicant could not be told. You can withdraw it at any time."),
 }  # fmt: skip
 """What the pages say, Chinese first."""
 
@@ -107,14 +109,7 @@ class AuthorizePages:
         self._desk = desk
         self._visitors = visitors
         self._clock = clock
-        self._pages = Environment(
-            loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._style = (_FOLDER / "pages.css").read_bytes()
-
-    async def style(self, _: Request) -> Response:
-        """The one style sheet."""
-        return Response(self._style, media_type="text/css", headers={"cache-control": "public, max-age=300"})
+        self._pages = page_templates()
 
     async def show(self, request: Request) -> Response:
         """The page with the question; a visitor who has not signed in is sent to do so first."""
@@ -122,7 +117,7 @@ class AuthorizePages:
             asked = await self._asked(request, _once(request.url.query))
         except _PageError as error:
             return self._told(error.words, error.status)
-        except HubError:
+        except (HubError, *DATABASE_ERRORS):
             return self._told("BUSY", 503)
         return asked if isinstance(asked, Response) else self._question(asked)
 
@@ -145,7 +140,7 @@ class AuthorizePages:
             return self._told(error.words, error.status)
         except RefusedError:
             return self._told("REQUEST", 400)
-        except HubError:
+        except (HubError, *DATABASE_ERRORS):
             return self._told("BUSY", 503)
 
     async def _asked(self, request: Request, given: dict[str, str]) -> "_Asked | Response":
@@ -217,8 +212,12 @@ class AuthorizePages:
                 return self._question(asked, "PARTS")
             grant_id = made.consent_id
         code = new_secret()
-        if not await self._grants.finish(asked.secret, asked.client.client_id, asked.visit, grant_id, code):
-            raise _PageError("REQUEST")
+        try:
+            done = await self._grants.finish(asked.secret, asked.client.client_id, asked.visit, grant_id, code)
+        except DATABASE_ERRORS:
+            raise _PageError("BUSY" if grant_id is None else "GIVEN", 503) from None
+        if not done:
+            raise _PageError("REQUEST" if grant_id is None else "GIVEN")
         return self._back(asked, {"code": code})
 
     async def _no(self, asked: _Asked) -> Response:
@@ -249,7 +248,12 @@ class AuthorizePages:
         targets = "'self'" if redirect_uri is None else f"'self' {_origin(redirect_uri)}"
         policy = f"default-src 'none'; style-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
         headers = {"content-security-policy": policy, "cache-control": "no-store", "x-frame-options": "DENY"}
-        return Response(self._pages.get_template(name).render(context), status, headers, "text/html; charset=utf-8")
+        return Response(
+            self._pages.get_template(name).render({"notice": None} | context),
+            status,
+            headers,
+            "text/html; charset=utf-8",
+        )
 
 
 def _once(query: str) -> dict[str, str]:
@@ -264,20 +268,14 @@ def _once(query: str) -> dict[str, str]:
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
-    """The fields of a posted form; the two that name the request must be there once."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        raise _PageError("FORM")
-    read: dict[str, list[str]] = {}
+    """The fields of a posted form; those that name the request and the decision must be there once."""
     try:
-        for name, value in parse_qsl(
-            (await request.body()).decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=100
-        ):
-            read.setdefault(name, []).append(value)
+        form = fields_of(await request.body(), request.headers.get("content-type", ""), fields_max=_FIELDS_MAX)
     except ValueError:
         raise _PageError("FORM") from None
-    if any(len(read.get(name, ())) != 1 for name in ("client_id", "request_uri", "csrf", "decision")):
+    if any(len(form.get(name, ())) != 1 for name in ("client_id", "request_uri", "csrf", "decision")):
         raise _PageError("FORM")
-    return read
+    return form
 
 
 def _asker(visit: Visit) -> Asker:

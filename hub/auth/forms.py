@@ -88,23 +88,39 @@ def _text(index: bytes) -> str:
     return urlsafe_b64encode(index).decode()
 
 
+def fields_of(body: bytes, content_type: str, *, fields_max: int) -> dict[str, list[str]]:
+    """The fields of a form body (``application/x-www-form-urlencoded``) with all their values, in order.
+
+    Raises :class:`ValueError` for what is no such form or holds more fields.
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise ValueError("not a form")
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    pairs = parse_qsl(
+        body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=fields_max
+    )
+    for name, value in pairs:
+        found[name].append(value)
+    return dict(found)
+
+
+def single_fields(fields: dict[str, list[str]]) -> dict[str, str]:
+    """The one value of each field. Raises :class:`ValueError` where a field is repeated."""
+    if any(len(values) > 1 for values in fields.values()):
+        raise ValueError("a field is repeated")
+    return {name: values[0] for name, values in fields.items()}
+
+
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a posted form. Raises :class:`InputError` for what is no form or repeats a field."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise _unreadable()
     try:
-        text = (await request.body()).decode("ascii")
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_FIELDS_MAX)
+        content_type = request.headers.get("content-type", "")
+        form = single_fields(fields_of(await request.body(), content_type, fields_max=_FIELDS_MAX))
     except ValueError:
         raise _unreadable() from None
-    seen: defaultdict[str, int] = defaultdict(int)
-    for name, value in pairs:
-        seen[name] += 1
-        if "\0" in value:
-            raise _unreadable()
-    if any(count > 1 for count in seen.values()):
+    if any("\0" in value for value in form.values()):
         raise _unreadable()
-    return dict(pairs)
+    return form
 
 
 def _unreadable() -> InputError:

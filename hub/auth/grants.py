@@ -1,7 +1,7 @@
 """The three grants of the token endpoint, on Authlib's cores.
 
 Everything that a grant needs to know was loaded, and what may be used once was used, before Authlib is called
-(hub/auth/token_endpoint.py): its hooks are synchronous, and its own order (answer first, delete the code afterwards)
+(hub/auth/server.py): its hooks are synchronous, and its own order (answer first, delete the code afterwards)
 would let two exchanges of one code win.
 """
 

@@ -2,7 +2,7 @@
 
 Whoever has not proved who he is can be anybody, and could fill the log; he is counted in a metric. A client that signed
 its request is known, and what it is refused is a security event in the log, the first few of each minute.
-Decided in docs/adr (refused token requests).
+Decided in docs/adr/0010.
 """
 
 import logging

@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-import asyncpg
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +15,7 @@ from hub.auth.grant_endpoint import GrantEndpoint
 from hub.auth.metadata import metadata
 from hub.auth.server import Answer, AuthorizationEndpoints, Posted
 from hub.core.errors import HubError
+from hub.store.database import DATABASE_ERRORS
 
 LOG = logging.getLogger("hub.auth")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -55,7 +55,6 @@ def auth_routes(endpoints: AuthorizationEndpoints, pages: AuthorizePages, grants
         Route("/oauth2/grants/{grant_id}", grant, methods=["GET", "DELETE"]),
         Route("/oauth2/authorize", pages.show, methods=["GET"]),
         Route("/oauth2/authorize", pages.decide, methods=["POST"]),
-        Route("/oauth2/pages.css", pages.style, methods=["GET"]),
         Route("/oauth2/jwks", keys, methods=["GET"]),
         Route("/.well-known/oauth-authorization-server", document, methods=["GET"]),
     ]
@@ -66,7 +65,7 @@ async def _answered(work: Awaitable[Answer]) -> Response:
         return _json(*await work)
     except HubError as error:
         code = error.code
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_ERRORS as error:
         code = type(error).__name__
     LOG.error("the authorization server cannot answer: %s", code)
     return _json(503, {"error": "temporarily_unavailable"}, {"retry-after": "5", "cache-control": "no-store"})

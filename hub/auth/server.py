@@ -5,12 +5,10 @@ everywhere: what can be checked without the database first, then one statement t
 was asked for. What Authlib's defaults would let through is closed here and pinned by tests/auth/test_canaries.py.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from authlib.oauth2.rfc6749.errors import (
@@ -23,6 +21,7 @@ from authlib.oauth2.rfc6749.errors import (
 
 from hub.auth.client_assertion import METHOD, ONE_TEXT, Client, ClientAssertion, FormRequest, RefusedClientError
 from hub.auth.dpop import InvalidProofError, NonceNeededError, Nonces, Proof, ProofChecker
+from hub.auth.forms import fields_of, single_fields
 from hub.auth.grant_store import REQUEST_SECONDS, Grant, GrantStore, Pushed, new_secret
 from hub.auth.grants import TokenServer
 from hub.auth.par import URI_PREFIX, check_push
@@ -41,6 +40,7 @@ ANSWER_WITHIN = timedelta(minutes=15)
 """How long the person who is asked through a browser may take; nobody is asked again later."""
 
 _SECRET_MAX = 512
+_FIELDS_MAX = 20
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
@@ -198,20 +198,10 @@ class AuthorizationEndpoints:
         return status, body, dict(_NO_STORE)
 
     async def _read(self, posted: Posted) -> FormRequest:
-        if posted.content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-            raise InvalidRequestError("The body must be application/x-www-form-urlencoded.")
         try:
-            pairs = parse_qsl(
-                posted.body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(posted.body), max_num_fields=20
-            )
+            form = single_fields(fields_of(posted.body, posted.content_type, fields_max=_FIELDS_MAX))
         except ValueError:
-            raise InvalidRequestError("The body cannot be read as a form.") from None
-        seen: defaultdict[str, int] = defaultdict(int)
-        for name, _ in pairs:
-            seen[name] += 1
-        if any(count > 1 for count in seen.values()):
-            raise InvalidRequestError("A parameter is repeated.")
-        form = dict(pairs)
+            raise InvalidRequestError("The body must be a form, with each parameter once.") from None
         return FormRequest(form, await self._assertion.get_known(form.get("client_assertion", "")))
 
     def _proof(self, posted: Posted) -> Proof | None:

@@ -1,14 +1,14 @@
 """Who is signed in at this browser, and which tokens come of that.
 
-Pages ask :meth:`SignInDesk.of`; ``None`` means: lead the visitor to ``/sign-in?next=<path of the hub>``. Whoever issues
-a token for a signed-in person calls :meth:`SignInDesk.bind_token` before it leaves: then it ends with the session, and
-the gate knows whether a second factor was shown.
+Pages ask :meth:`SignInDesk.of`; ``None`` means: lead the visitor to ``/sign-in?next=<path of the hub>``. A token made
+for a signed-in person is bound to his session by the database, in the statement that uses the code up
+(``auth.use_code``): it ends with the session, and the gate knows whether a second factor was shown.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
@@ -48,13 +48,6 @@ class SignedIn:
         return _AMR[self.method]
 
 
-class SignInSource(Protocol):
-    """What pages need of the desk."""
-
-    async def of(self, request: Request) -> SignedIn | None:
-        """Who is signed in at the browser of a request."""
-
-
 class SignInDesk:
     """Reads, gives and takes the session cookie."""
 
@@ -70,16 +63,6 @@ class SignInDesk:
         async with self._desk.reading() as conn:
             row = await conn.fetchrow("SELECT * FROM auth.find_session($1)", digest_of(secret))
         return None if row is None else _signed_in(row)
-
-    async def bind_token(self, jti: str, session_id: UUID, expires: datetime) -> bool:
-        """Note that a token came of a session. ``False``: the session is over, so the token must not leave."""
-        async with self._desk.reading() as conn:
-            return bool(await conn.fetchval("SELECT auth.bind_token($1, $2, $3)", jti, session_id, expires))
-
-    async def stands(self, session_id: UUID) -> bool:
-        """Whether a token may still be made anew from a session."""
-        async with self._desk.reading() as conn:
-            return bool(await conn.fetchval("SELECT auth.session_stands($1)", session_id))
 
     def welcome(self, response: Response, begun: Begun) -> None:
         """Hand out the cookie of a session that began."""

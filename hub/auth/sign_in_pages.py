@@ -4,15 +4,14 @@ Answers never tell whether an account exists: a refusal has one text.
 """
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from hub.auth.forms import MARK, FormGuard, local_path, read_form
+from hub.auth.page_files import file_routes, page_templates
 from hub.auth.passkeys import Passkeys
 from hub.auth.sign_in import SignInDesk
 from hub.core.errors import HubError, InputError, RefusedError
@@ -25,8 +24,6 @@ CONTENT_POLICY = (
 )
 """What the pages may do: own script and style, forms to the hub, no frames, nothing from elsewhere."""
 
-_FOLDER = Path(__file__).parent / "pages"
-_FILES = {"sign_in.css": "text/css", "sign_in.js": "text/javascript"}
 _ACCOUNT_MAX = 64
 
 Notice = tuple[str, str]
@@ -83,9 +80,7 @@ class Pages:
 
     def __init__(self, guard: FormGuard) -> None:
         self._guard = guard
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-        )
+        self._templates = page_templates()
 
     def show(self, name: str, visit: str, status: int = 200, **values: Any) -> Response:
         """A page whose forms carry the mark of the browser of ``visit`` (:meth:`FormGuard.visit`)."""
@@ -188,19 +183,6 @@ class SignInPages:
         )  # fmt: skip
 
 
-def static_routes() -> list[Route]:
-    """Style and script of the pages."""
-    files = {name: (_FOLDER / name).read_bytes() for name in _FILES}
-
-    def serve(name: str) -> Route:
-        async def file(_: Request) -> Response:
-            return Response(files[name], media_type=_FILES[name], headers={"cache-control": "no-cache"})
-
-        return Route(f"/sign-in/{name}", file, methods=["GET"])
-
-    return [serve(name) for name in _FILES]
-
-
 def sign_in_routes(pages: SignInPages) -> list[Route]:
     """The pages of signing in and out, with their style and script."""
     return [
@@ -208,5 +190,5 @@ def sign_in_routes(pages: SignInPages) -> list[Route]:
         Route("/sign-in/passkey", pages.with_passkey, methods=["POST"]),
         Route("/sign-in/code", pages.with_code, methods=["POST"]),
         Route("/sign-out", pages.leave, methods=["POST"]),
-        *static_routes(),
+        *file_routes(),
     ]

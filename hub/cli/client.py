@@ -12,15 +12,12 @@ from hub.audit.proof import Receipt
 from hub.auth.jwks import read_jwks
 from hub.cli.officer import app as officer_app
 from hub.cli.officer import owner_desk
-from hub.cli.session import open_database, operator_name, read_settings, run
+from hub.cli.session import operator_name, run
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
 from hub.flows.account_desk import AccountDesk
 from hub.flows.change_client import list_clients, rotate_keys, set_client_status
-from hub.flows.receipts import receipt_desk
 from hub.flows.register_client import register_app, register_client
-from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Systems that may ask.", no_args_is_help=True)
 app.add_typer(officer_app, name="officer")
@@ -71,16 +68,10 @@ def register_command(
     owner = None if name_zh is None else Organisation(organisation, name_zh, name_en or name_zh, kind)
 
     async def work() -> None:
-        settings = read_settings()
-        database = await open_database(settings)
-        connection = await database.connect(DbRole.OWNER)
-        try:
-            async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
-                receipt = await register_client(
-                    connection, receipts, client, operator=operator_name(), organisation=owner
-                )
-        finally:
-            await connection.close()
+        async with owner_desk() as desk, desk.pool.acquire() as connection:
+            receipt = await register_client(
+                connection, desk.receipts, client, operator=operator_name(), organisation=owner
+            )
         print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
 
     run(work())
@@ -99,14 +90,8 @@ def register_app_command(
     person_app = App(client_id, name_zh, name_en, _read_keys(keys), tuple(redirect_uri), status)
 
     async def work() -> None:
-        settings = read_settings()
-        database = await open_database(settings)
-        connection = await database.connect(DbRole.OWNER)
-        try:
-            async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
-                receipt = await register_app(connection, receipts, person_app, operator=operator_name())
-        finally:
-            await connection.close()
+        async with owner_desk() as desk, desk.pool.acquire() as connection:
+            receipt = await register_app(connection, desk.receipts, person_app, operator=operator_name())
         print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
 
     run(work())

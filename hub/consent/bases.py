@@ -3,8 +3,6 @@
 The kinds are rows of ``consent.basis_kind`` (docs/CONSENT.md has the table); all rules are decided by the database.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +12,7 @@ import asyncpg
 
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
+from hub.store.refusals import refusing
 
 _REFUSALS: dict[str, HubError] = {
     "HB103": InputError("A part was asked for that is never open on such a basis.", code="PART_NOT_OPEN"),
@@ -110,7 +109,7 @@ async def declare(
 
     Raises BASIS_REFUSED, BASIS_REFERENCE, PART_NOT_OPEN, NO_LIVE_LOAN or BASIS_STANDS.
     """
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.declare_basis($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             basis_id,
@@ -128,7 +127,7 @@ async def declare(
 
 async def decide(conn: asyncpg.Connection, asker: Asker, basis_id: UUID, yes: bool, now: datetime) -> DecidedBasis:
     """A second person approves, declines or reviews. Raises BASIS_UNKNOWN, for his own declaration too."""
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.decide_basis($1, $2, $3, $4, $5)",
             asker.client_id,
@@ -142,7 +141,7 @@ async def decide(conn: asyncpg.Connection, asker: Asker, basis_id: UUID, yes: bo
 
 async def end(conn: asyncpg.Connection, asker: Asker, basis_id: UUID, now: datetime) -> DecidedBasis:
     """End a basis that this asker declared, or another system of the same organisation. Raises BASIS_UNKNOWN."""
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.end_basis($1, $2, $3, $4)", asker.client_id, asker.token_id, basis_id, now
         )
@@ -157,14 +156,3 @@ async def listed(conn: asyncpg.Connection, now: datetime, *, open_only: bool) ->
 async def due(conn: asyncpg.Connection, now: datetime) -> list[DueBasis]:
     """What falls due now, each once. ``conn`` is a connection as hub_ingest, in a transaction."""
     return [DueBasis(**dict(row)) for row in await conn.fetch("SELECT * FROM consent.bases_due($1)", now)]
-
-
-@asynccontextmanager
-async def _told() -> AsyncIterator[None]:
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        known = _REFUSALS.get(error.sqlstate or "")
-        if known is None:
-            raise
-        raise type(known)(known.message, remedy=known.remedy, code=known.code) from None

@@ -4,8 +4,6 @@ Each call runs in the caller's transaction. A refusal of the database comes back
 code; none of them tells whether a person exists to somebody who is not that person.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +17,7 @@ from hub.consent.terms import Cap, OpenRequest
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.names import Purpose
+from hub.store.refusals import refusing
 
 _REFUSALS: dict[str, HubError] = {
     "HB101": RefusedError(
@@ -104,17 +103,6 @@ class Lapsed:
     county: str | None
 
 
-@asynccontextmanager
-async def _told() -> AsyncIterator[None]:
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        known = _REFUSALS.get(error.sqlstate or "")
-        if known is None:
-            raise
-        raise type(known)(known.message, remedy=known.remedy, code=known.code) from None
-
-
 async def ask(
     conn: asyncpg.Connection,
     asker: Asker,
@@ -131,7 +119,7 @@ async def ask(
     answer_by: datetime,
 ) -> Asked:
     """Store a request for consent. Raises ASKER_REFUSED, PURPOSE_NOT_REGISTERED or PART_NOT_OPEN."""
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.ask($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             request_id,
@@ -160,14 +148,14 @@ async def cap_of(conn: asyncpg.Connection, purpose: Purpose) -> Cap | None:
 
 async def requests_of(conn: asyncpg.Connection, asker: Asker, now: datetime) -> list[OpenRequest]:
     """All requests that fit the person behind the account, newest first. Raises NOT_AN_ADULT."""
-    async with _told():
+    with refusing(_REFUSALS):
         rows = await conn.fetch("SELECT * FROM consent.requests_of($1, $2, $3)", asker.client_id, asker.token_id, now)
     return [_open_request(row) for row in rows]
 
 
 async def lock_request(conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: datetime) -> OpenRequest:
     """One request of the person behind the account, locked until the transaction ends. Raises REQUEST_NOT_OPEN."""
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.requests_of($1, $2, $3, $4)", asker.client_id, asker.token_id, now, request_id
         )
@@ -184,7 +172,7 @@ async def grant(
     conn: asyncpg.Connection, asker: Asker, request_id: UUID, record: SignedTerms, now: datetime, ev: UUID
 ) -> UUID:
     """Put signed terms in force; an earlier consent for the same organisation and purpose is superseded."""
-    async with _told():
+    with refusing(_REFUSALS):
         consent_id: UUID = await conn.fetchval(
             "SELECT consent.grant_request($1, $2, $3, $4, $5, $6, $7, $8)",
             asker.client_id,
@@ -201,7 +189,7 @@ async def grant(
 
 async def refuse(conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: datetime, ev: UUID) -> Ended:
     """Say no to a request. Raises REQUEST_NOT_OPEN."""
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.refuse_request($1, $2, $3, $4, $5)",
             asker.client_id,
@@ -220,7 +208,7 @@ async def change(
 
     Raises CONSENT_NOT_IN_FORCE where it is not his or there is no such step, CHANGED_MEANWHILE where another counts.
     """
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.change($1, $2, $3, $4, $5, $6)",
             asker.client_id,
@@ -237,7 +225,7 @@ async def revoke(
     conn: asyncpg.Connection, asker: Asker, consent_id: UUID, cause: RevocationCause, now: datetime, ev: UUID
 ) -> tuple[Ended, str]:
     """End a consent with cause; gives also the role that did it. Raises CONSENT_NOT_IN_FORCE."""
-    async with _told():
+    with refusing(_REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.revoke($1, $2, $3, $4, $5, $6)",
             asker.client_id,
@@ -274,7 +262,7 @@ async def deliveries_of(
     conn: asyncpg.Connection, asker: Asker, after: tuple[str, UUID], limit: int
 ) -> list[tuple[str, UUID, str]]:
     """What the asker's organisation was told after a place: (transaction, id, text). Raises ASKER_REFUSED."""
-    async with _told():
+    with refusing(_REFUSALS):
         rows = await conn.fetch(
             "SELECT * FROM consent.deliveries_of($1, $2, $3, $4, $5)", asker.client_id, asker.token_id, *after, limit
         )

@@ -1,14 +1,15 @@
-"""What the flows about sessions and accounts share: one transaction with its audit entry, and how refusals read."""
+"""What the flows about sessions and accounts share: one transaction with its audit entry."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, system_clock
-from hub.core.errors import RefusedError, StoreError
+from hub.core.errors import StoreError
+from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
 
 RECEIPT_SECONDS = 10.0
@@ -44,21 +45,8 @@ class AccountDesk:
         try:
             async with self.pool.acquire() as conn:
                 yield conn
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except DATABASE_ERRORS as error:
             raise StoreError(
                 f"The database did not take the change or its record ({type(error).__name__}).",
                 remedy="Nothing was changed; try again in a moment.",
             ) from error
-
-
-@contextmanager
-def refusing(refusals: Mapping[str, tuple[str, str]]) -> Iterator[None]:
-    """Turn what a database function refuses into a :class:`RefusedError`: SQLSTATE -> code and sentence."""
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        known = refusals.get(error.sqlstate or "")
-        if known is None:
-            raise
-        code, sentence = known
-        raise RefusedError(sentence, code=code) from None

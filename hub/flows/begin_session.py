@@ -18,7 +18,8 @@ from hub.audit.outbox import PendingEntry, append
 from hub.core.errors import RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Role
-from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk, refusing
+from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
+from hub.store.refusals import refusing
 
 POLICY = "sign-in-1"
 """Version of the rules of signing in."""
@@ -27,12 +28,14 @@ CODE_PURPOSE = "one-time-code"
 """Under which a code is hashed (:meth:`hub.store.keys.KeyService.index`)."""
 
 _SECRET_BYTES = 32
-_NO_ACCOUNT = ("SIGN_IN_REFUSED", "this passkey or code signs nobody in.")
+_NOBODY = "HB150"
 _REFUSALS = {
-    "HB150": _NO_ACCOUNT,
-    "HB151": ("CHALLENGE_USED", "this sign-in was used already."),
-    "HB152": ("STEP_UP_REQUIRED", "this account signs in with a passkey only."),
-    "HB153": ("PASSKEY_COPIED", "the counter of this passkey did not grow: there may be a copy of it."),
+    _NOBODY: RefusedError("this passkey or code signs nobody in.", code="SIGN_IN_REFUSED"),
+    "HB151": RefusedError("this sign-in was used already.", code="CHALLENGE_USED"),
+    "HB152": RefusedError("this account signs in with a passkey only.", code="STEP_UP_REQUIRED"),
+    "HB153": RefusedError(
+        "the counter of this passkey did not grow: there may be a copy of it.", code="PASSKEY_COPIED"
+    ),
 }
 
 
@@ -104,7 +107,7 @@ async def begin_by_code(desk: AccountDesk, account_id: str, code: str) -> Begun:
     if True not in fits:
         if held is not None:
             await _record_refusal(desk, account_id, "CODE_WRONG")
-        raise RefusedError(_NO_ACCOUNT[1], code=_NO_ACCOUNT[0])
+        raise RefusedError(_REFUSALS[_NOBODY].message, code=_REFUSALS[_NOBODY].code)
     return await _begin(desk, "CODE", "SELECT * FROM auth.begin_by_code($1, $2, $3, $4)", account_id, held)
 
 

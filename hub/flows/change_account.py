@@ -17,9 +17,11 @@ from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.core.canonical import canonical_bytes
+from hub.core.errors import RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Role
-from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk, refusing
+from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
+from hub.store.refusals import refusing
 
 POLICY = "accounts-1"
 """Version of the rules of accounts."""
@@ -28,19 +30,25 @@ HOLDER_PURPOSE = "holder"
 """Under which the ID number of an account's holder is hashed and what names him is sealed."""
 
 REFUSALS = {
-    "HB160": ("ACCOUNT_ID_TAKEN", "this id belongs to an account or a system already."),
-    "HB161": ("ACCOUNT_PER_PERSON", "this person has an open account of this role already."),
-    "HB162": (
-        "SEPARATION_OF_DUTIES",
+    "HB160": RefusedError("this id belongs to an account or a system already.", code="ACCOUNT_ID_TAKEN"),
+    "HB161": RefusedError("this person has an open account of this role already.", code="ACCOUNT_PER_PERSON"),
+    "HB162": RefusedError(
         "this person has another of the accounts OPERATOR, SECURITY_ADMIN and AUDITOR, which belong to three people.",
+        code="SEPARATION_OF_DUTIES",
     ),
-    "HB163": ("ACCOUNT_INCOMPLETE", "an account of this role needs its holder, and one of a lender its organisation."),
-    "HB164": ("ORGANISATION_UNKNOWN", "this organisation is not registered."),
-    "HB165": ("ACCOUNT_UNKNOWN", "there is no such open account, passkey or enrolment."),
-    "HB166": ("ACCOUNT_STATUS", "the account's status does not allow this."),
-    "HB167": ("ROLE_WITHOUT_VILLAGES", "villages are assigned to collectors and village reviewers only."),
-    "HB168": ("PASSKEY_KNOWN", "this passkey is enrolled already."),
-    "HB169": ("NOT_ALLOWED", "another security administrator, signed in with a passkey, decides this."),
+    "HB163": RefusedError(
+        "an account of this role needs its holder, and one of a lender its organisation.", code="ACCOUNT_INCOMPLETE"
+    ),
+    "HB164": RefusedError("this organisation is not registered.", code="ORGANISATION_UNKNOWN"),
+    "HB165": RefusedError("there is no such open account, passkey or enrolment.", code="ACCOUNT_UNKNOWN"),
+    "HB166": RefusedError("the account's status does not allow this.", code="ACCOUNT_STATUS"),
+    "HB167": RefusedError(
+        "villages are assigned to collectors and village reviewers only.", code="ROLE_WITHOUT_VILLAGES"
+    ),
+    "HB168": RefusedError("this passkey is enrolled already.", code="PASSKEY_KNOWN"),
+    "HB169": RefusedError(
+        "another security administrator, signed in with a passkey, decides this.", code="NOT_ALLOWED"
+    ),
 }
 """What the functions of the database refuse."""
 

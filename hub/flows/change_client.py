@@ -8,24 +8,27 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append
+from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.canonical import digest
 from hub.core.clock import iso
-from hub.core.errors import InputError
+from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
-from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk, refusing
-from hub.flows.register_client import POLICY
+from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
+from hub.flows.register_client import registration_entry
+from hub.store.refusals import refusing
 
 OVERLAP_DAYS_MAX = 90
 """The longest time for which earlier keys stay good."""
 
 REFUSALS = {
-    "HB171": ("CLIENT_UNKNOWN", "there is no such system, or it has this status already or is closed."),
-    "HB174": ("ROTATION_UNDER_WAY", "the keys before the present ones are still good; end them first with no overlap."),
+    "HB171": RefusedError(
+        "there is no such system, or it has this status already or is closed.", code="CLIENT_UNKNOWN"
+    ),
+    "HB174": RefusedError(
+        "the keys before the present ones are still good; end them first with no overlap.", code="ROTATION_UNDER_WAY"
+    ),
 }
 
 
@@ -46,7 +49,7 @@ async def rotate_keys(
             )
         overlap = {"oldKeysUntil": iso(until)} if overlap_days else {}
         facts = {"role": row["role"], "status": row["status"], "keys": [digest(key) for key in jwks["keys"]]}
-        await append(conn, _entry(ev, client_id, facts | overlap, operator))
+        await append(conn, registration_entry(ev, client_id, facts | overlap, operator))
     return await desk.receipts.wait(ev, RECEIPT_SECONDS)
 
 
@@ -56,21 +59,8 @@ async def set_client_status(desk: AccountDesk, client_id: str, status: str, *, o
     async with desk.change() as conn:
         with refusing(REFUSALS):
             role = await conn.fetchval("SELECT access.set_client_status($1, $2)", client_id, status)
-        await append(conn, _entry(ev, client_id, {"role": role, "status": status}, operator))
+        await append(conn, registration_entry(ev, client_id, {"role": role, "status": status}, operator))
     return await desk.receipts.wait(ev, RECEIPT_SECONDS)
-
-
-def _entry(ev: UUID, client_id: str, facts: dict[str, Any], operator: str) -> PendingEntry:
-    return PendingEntry(
-        ev=ev,
-        kind=Kind.ADMIN,
-        event="client:operator:changed",
-        organisation="hub",
-        actor=operator,
-        decision=Decision.ALLOW,
-        policy=POLICY,
-        facts={"client": client_id} | facts,
-    )
 
 
 async def list_clients(desk: AccountDesk) -> list[dict[str, Any]]:

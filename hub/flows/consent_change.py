@@ -1,8 +1,9 @@
 """What the consent flows share: who asks in which operation, and one transaction with its audit entry."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import Asker
 from hub.core.errors import StoreError
 from hub.core.ids import uuid7
+from hub.core.names import Role
+from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
 
 POLICY = "consent-terms-2"
@@ -81,7 +84,7 @@ class ConsentDesk:
             async with self.pool.acquire() as conn, conn.transaction():
                 await conn.execute("SET LOCAL lock_timeout = '5s'")
                 yield conn
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except DATABASE_ERRORS as error:
             busy = getattr(error, "sqlstate", None) in {"55P03", "40P01"}
             raise StoreError(
                 f"The database did not take the change or its record ({type(error).__name__}).",
@@ -95,6 +98,45 @@ def client_facts(asker: Asker, role: str) -> dict[str, str]:
     return {"client": asker.client_id, "role": role, "token": asker.token_id}
 
 
+def consent_entry(
+    desk: ConsentDesk,
+    ev: UUID,
+    event: str,
+    asker: Asker,
+    consent_id: UUID,
+    ended: store.Ended,
+    operation: Operation,
+    *,
+    role: str = Role.RESIDENT.value,
+    organisation: str = "",
+    facts: Mapping[str, str] = MappingProxyType({}),
+) -> PendingEntry:
+    """The audit entry of a step with one consent, or with the request for it (their ids are one series).
+
+    ``organisation`` is the asker's; a person has none. ``facts`` are added to those of every step.
+    """
+    return PendingEntry(
+        ev=ev,
+        kind=Kind.CONSENT,
+        event=event,
+        organisation=organisation,
+        actor=asker.actor,
+        decision=Decision.ALLOW,
+        policy=POLICY,
+        purpose=ended.purpose,
+        operation=operation_hash(operation.document),
+        county=ended.county,
+        subjects=(ended.person_id,),
+        facts={
+            "consent": str(consent_id),
+            **facts,
+            **client_facts(asker, role),
+            "persons": {str(ended.person_id): {"recipient": ended.organisation_id}},
+        },
+        sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
+    )
+
+
 async def take_own_step(
     desk: ConsentDesk, asker: Asker, consent_id: UUID, verb: Verb, event: str, operation: Operation
 ) -> tuple[store.Ended, Receipt]:
@@ -105,26 +147,5 @@ async def take_own_step(
     now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
         changed = await store.change(conn, asker, consent_id, verb, now, ev)
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.CONSENT,
-                event=event,
-                organisation="",
-                actor=asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=changed.purpose,
-                operation=operation_hash(operation.document),
-                county=changed.county,
-                subjects=(changed.person_id,),
-                facts={
-                    "consent": str(consent_id),
-                    **client_facts(asker, "RESIDENT"),
-                    "persons": {str(changed.person_id): {"recipient": changed.organisation_id}},
-                },
-                sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
-            ),
-        )
+        await append(conn, consent_entry(desk, ev, event, asker, consent_id, changed, operation))
     return changed, await desk.receipts.wait(ev, RECEIPT_SECONDS)

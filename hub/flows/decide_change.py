@@ -10,10 +10,11 @@ from uuid import UUID
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.core.ids import uuid7
-from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk, refusing
+from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
 from hub.flows.begin_session import digest_of
 from hub.flows.change_account import POLICY, REFUSALS
 from hub.flows.enrol_passkey import code_digest, new_code
+from hub.store.refusals import refusing
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from hub.core.errors import AuditError, HubError, InputError, RefusedError, Stor
 from hub.core.ids import uuid7
 from hub.core.names import AbsenceReason, WithheldReason
 from hub.core.text import normalise_name
+from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
 
 BATCH_MAX = 32
@@ -39,7 +40,6 @@ BATCH_MAX = 32
 
 _HOUSEHOLD = UUID(int=0)
 _SQL = "SELECT * FROM access.disclose($1::jsonb)"
-_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _REFUSALS = {
     "ASKER_UNKNOWN": ("The asker is not registered.", "Register the system, or open the account, first."),
     "ASKER_SUSPENDED": ("The asker's registration is suspended or closed.", "Ask the hub's operator why."),
@@ -160,7 +160,7 @@ class Discloser:
         if client_id not in self._organisations:
             try:
                 found = await self._pool.fetchval("SELECT access.organisation_of($1)", client_id)
-            except _DATABASE_ERRORS as error:
+            except DATABASE_ERRORS as error:
                 raise _failed(error) from error
             if found is None:
                 return ""
@@ -180,7 +180,7 @@ class Discloser:
     async def _run_batch(self, batch: list[_Waiting]) -> None:
         try:
             rows = await self._call(batch)
-        except _DATABASE_ERRORS as error:
+        except DATABASE_ERRORS as error:
             if len(batch) == 1:
                 _fail(batch[0], _failed(error))
                 return

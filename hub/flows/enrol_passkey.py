@@ -14,13 +14,14 @@ from uuid import UUID
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append, seal_request
 from hub.core.clock import iso
-from hub.core.errors import InputError
+from hub.core.errors import InputError, RefusedError
 from hub.core.identifiers import names_id_number
 from hub.core.ids import uuid7
 from hub.core.text import is_plain_text
-from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk, refusing
+from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
 from hub.flows.begin_session import NewPasskey
 from hub.flows.change_account import POLICY, REFUSALS
+from hub.store.refusals import refusing
 
 HOURS_MAX = 72
 """The longest life of an enrolment code."""
@@ -143,7 +144,7 @@ async def enrol_passkey(
     Raises :class:`~hub.core.errors.RefusedError` (ACCOUNT_UNKNOWN, PASSKEY_KNOWN, CHALLENGE_USED).
     """
     passkey_id, ev = uuid7(), uuid7()
-    refusals = REFUSALS | {"HB151": ("CHALLENGE_USED", "this enrolment was used already.")}
+    refusals = REFUSALS | {"HB151": RefusedError("this enrolment was used already.", code="CHALLENGE_USED")}
     async with desk.change() as conn:
         with refusing(refusals):
             row = await conn.fetchrow(

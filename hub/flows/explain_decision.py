@@ -2,8 +2,7 @@
 
 The decision is rebuilt from its entry in the audit log (hub/flows/recorded_decision.py) and put before Cedar again,
 with the rules of that time and with today's. The explanation is itself an entry of the log; the people concerned find
-it in
-their lists of accesses.
+it in their lists of accesses.
 """
 
 from collections.abc import Sequence
@@ -18,11 +17,11 @@ from hub.audit.events import Decision, Kind
 from hub.audit.history import Access, list_accesses
 from hub.audit.leaf import Leaf
 from hub.audit.open_entry import OpenedEntry, open_entry
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
 from hub.audit.tree import LOG_ID
-from hub.core.clock import Clock, iso
+from hub.core.clock import Clock
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError, StoreError
 from hub.core.fields import FIELDS
@@ -30,8 +29,9 @@ from hub.core.ids import uuid7
 from hub.core.names import Purpose, Role
 from hub.core.version import VERSION
 from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
+from hub.flows.own_reading import record_own_reading
 from hub.flows.recorded_decision import RecordedDecision, recorded_decision, rules_in_force
-from hub.store.database import Database, DbRole
+from hub.store.database import DATABASE_ERRORS, Database, DbRole
 from hub.store.keys import KeyService
 
 REASON_MAX = 500
@@ -166,38 +166,13 @@ async def explain_to_resident(
     """
     ev = uuid7()
     async with desk.recording() as conn:
-        state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
-        if state is None or state["found_role"] != Role.RESIDENT or state["person_id"] is None:
-            raise RefusedError("Only a resident has a list of accesses.", code="NOT_ALLOWED")
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.QUERY,
-                event="decision:resident:explained",
-                organisation="",
-                actor=asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=Purpose.SELF_ACCESS.value,
-                operation=operation_hash(operation.document),
-                subjects=(state["person_id"],),
-                facts={
-                    "asOf": iso(desk.clock()),
-                    "asked": [["access_history", "VALUE"]],
-                    "client": asker.client_id,
-                    "role": Role.RESIDENT.value,
-                    "token": asker.token_id,
-                },
-                sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
-            ),
-        )
+        person = await record_own_reading(desk, conn, asker, operation, ev, "decision:resident:explained", POLICY)
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
     try:
         async with auditor.acquire() as conn:
-            access = await _own_access(conn, desk, state["person_id"], event)
+            access = await _own_access(conn, desk, person, event)
             return await _explain_access(conn, access, desk.clock()), receipt
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_ERRORS as error:
         raise StoreError("The explanation cannot be read now.", remedy="Try again.") from error
 
 

@@ -14,17 +14,20 @@ from hub.audit.proof import Receipt
 from hub.core.canonical import canonical_bytes
 from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
-from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk, refusing
+from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
 from hub.flows.change_account import HOLDER_PURPOSE, Holder
 from hub.flows.register_client import POLICY
+from hub.store.refusals import refusing
 
 OFFICER_ID = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 """What an officer's id looks like."""
 
 REFUSALS = {
-    "HB171": ("OFFICER_UNKNOWN", "there is no such organisation or officer."),
-    "HB172": ("OFFICER_PER_PERSON", "this person is an officer of the organisation under another id already."),
-    "HB173": ("OFFICER_ID_TAKEN", "this id stands for another person of the organisation, for good."),
+    "HB171": RefusedError("there is no such organisation or officer.", code="OFFICER_UNKNOWN"),
+    "HB172": RefusedError(
+        "this person is an officer of the organisation under another id already.", code="OFFICER_PER_PERSON"
+    ),
+    "HB173": RefusedError("this id stands for another person of the organisation, for good.", code="OFFICER_ID_TAKEN"),
 }
 
 

@@ -15,6 +15,7 @@ from hub.core.ids import uuid7
 from hub.core.names import Purpose
 from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
 from hub.flows.read_log import READERS
+from hub.store.database import DATABASE_ERRORS
 
 POLICY = "alert-reading-1"
 """Version of the rule: whoever reads the log reads the alarms."""
@@ -63,6 +64,6 @@ async def read_alerts(
             found = await list_alerts(
                 conn, status=wanted.status, kind=wanted.kind, first=wanted.first + 1, after=wanted.after
             )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_ERRORS as error:
         raise StoreError("The alarms cannot be read now.", remedy="Try again.") from error
     return found, receipt

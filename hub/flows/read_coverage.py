@@ -24,13 +24,16 @@ from hub.records.coverage import (
     without_small_cells,
 )
 from hub.store.database import Database, DbRole
+from hub.store.refusals import refusing
 
 POLICY = "coverage-1"
 """Version of the rule: officials read the coverage of their area, small numbers only data stewards."""
 
 _REFUSALS = {
-    "HB120": ("Only regulators, data stewards, townships and collectors read the coverage.", "NOT_ALLOWED"),
-    "HB121": ("The area is not yours.", "OUT_OF_AREA"),
+    "HB120": RefusedError(
+        "Only regulators, data stewards, townships and collectors read the coverage.", code="NOT_ALLOWED"
+    ),
+    "HB121": RefusedError("The area is not yours.", code="OUT_OF_AREA"),
 }
 
 
@@ -115,7 +118,7 @@ async def coverage_for_official(
 async def _read(
     connection: asyncpg.Connection, asker: Asker, area: str, level: AreaLevel, now: datetime
 ) -> Mapping[str, str]:
-    try:
+    with refusing(_REFUSALS):
         found: Mapping[str, str] = await connection.fetchrow(
             "SELECT * FROM access.official_coverage($1, $2, $3, $4, $5)",
             asker.client_id,
@@ -124,10 +127,4 @@ async def _read(
             int(level),
             now,
         )
-    except asyncpg.PostgresError as error:
-        refusal = _REFUSALS.get(error.sqlstate or "")
-        if refusal is None:
-            raise
-        message, code = refusal
-        raise RefusedError(message, code=code) from None
     return found

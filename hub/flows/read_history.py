@@ -2,18 +2,14 @@
 
 from dataclasses import dataclass
 
-import asyncpg
-
-from hub.audit.events import Decision, Kind
 from hub.audit.history import Access, list_own_accesses
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.proof import Receipt
-from hub.core.clock import iso
 from hub.core.disclosure import Asker
-from hub.core.errors import RefusedError, StoreError
+from hub.core.errors import StoreError
 from hub.core.ids import uuid7
-from hub.core.names import Purpose, Role
 from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
+from hub.flows.own_reading import record_own_reading
+from hub.store.database import DATABASE_ERRORS
 
 POLICY = "access-history-1"
 """Version of the rule: a person reads his own list and nobody else's."""
@@ -38,33 +34,7 @@ async def read_history(
     """
     ev = uuid7()
     async with desk.recording() as conn:
-        state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
-        if state is None or state["found_role"] != Role.RESIDENT or state["person_id"] is None:
-            raise RefusedError("Only a resident has a list of accesses.", code="NOT_ALLOWED")
-        person = state["person_id"]
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.QUERY,
-                event="history:resident:queried",
-                organisation="",
-                actor=asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=Purpose.SELF_ACCESS.value,
-                operation=operation_hash(operation.document),
-                subjects=(person,),
-                facts={
-                    "asOf": iso(desk.clock()),
-                    "asked": [["access_history", "VALUE"]],
-                    "client": asker.client_id,
-                    "role": Role.RESIDENT.value,
-                    "token": asker.token_id,
-                },
-                sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
-            ),
-        )
+        person = await record_own_reading(desk, conn, asker, operation, ev, "history:resident:queried", POLICY)
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
     try:
         async with desk.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
@@ -73,7 +43,7 @@ async def read_history(
             rows = await conn.fetch(
                 "SELECT * FROM auth.organisation_names($1)", sorted({access.organisation for access in accesses})
             )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_ERRORS as error:
         raise StoreError("The list of accesses cannot be read now.", remedy="Try again.") from error
     names = {row["organisation_id"]: (row["name_zh"], row["name_en"]) for row in rows}
     return HistoryPage(accesses, total, names), receipt

@@ -17,6 +17,7 @@ from hub.core.errors import RefusedError, StoreError
 from hub.core.ids import uuid7
 from hub.core.names import Purpose, Role
 from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
+from hub.store.database import DATABASE_ERRORS
 
 POLICY = "log-reading-1"
 """Version of the rule: regulators and auditors read the whole log."""
@@ -104,7 +105,7 @@ async def read_log(
     try:
         async with auditor.acquire() as conn:
             return await _page(conn, wanted, below, first, with_proofs), receipt
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_ERRORS as error:
         raise StoreError("The log cannot be read now.", remedy="Try again.") from error
 
 

@@ -16,7 +16,7 @@ from hub.core.ids import uuid7
 from hub.core.names import Purpose, Role
 from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
 from hub.records.scorecard import Trend, scorecards
-from hub.store.database import Database, DbRole
+from hub.store.database import DATABASE_ERRORS, Database, DbRole
 
 POLICY = "scorecards-1"
 """Version of the rule: data stewards, regulators and operators see how good every source is."""
@@ -74,7 +74,7 @@ async def scorecards_for_official(
     try:
         async with auditor.acquire() as connection:
             return await _trends(connection, desk.clock(), days), receipt
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_ERRORS as error:
         raise StoreError("The scorecards cannot be read now.", remedy="Try again.") from error
 
 

@@ -10,13 +10,13 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.errors import AuditError
+from hub.store.database import DATABASE_ERRORS
 from hub.store.migrate import newest_revision
 
 KEPT_SECONDS = 1.0
 """An answer stands so long: however often it is asked, the database and the log are asked once a second."""
 
 _WAIT_SECONDS = 2.0
-_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Readiness:
@@ -52,7 +52,7 @@ class Readiness:
             found = await self._pool.fetchrow(
                 "SELECT f.*, access.shadow_differences() AS differences FROM access.fitness() f", timeout=_WAIT_SECONDS
             )
-        except _DATABASE_ERRORS:
+        except DATABASE_ERRORS:
             return ("STORE",)
         self._warnings = ("DECISIONS_DIFFER",) if found["differences"] else ()
         problems = []

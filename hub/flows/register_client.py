@@ -1,5 +1,9 @@
 """An operator registers an organisation and one of its systems, or changes the registration; always recorded."""
 
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
 import asyncpg
 
 from hub.access.clients import App, Client, Organisation, save_app, save_client, save_organisation
@@ -33,24 +37,12 @@ async def register_client(
         if organisation is not None:
             await save_organisation(conn, organisation)
         await save_client(conn, client)
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.ADMIN,
-                event="client:operator:changed",
-                organisation="hub",
-                actor=operator,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                facts={
-                    "client": client.client_id,
-                    "role": client.role.value,
-                    "status": client.status,
-                    "keys": [digest(key) for key in client.jwks["keys"]],
-                },
-            ),
-        )
+        facts = {
+            "role": client.role.value,
+            "status": client.status,
+            "keys": [digest(key) for key in client.jwks["keys"]],
+        }
+        await append(conn, registration_entry(ev, client.client_id, facts, operator))
         await receipts.ready()
     return await receipts.wait(ev, _RECEIPT_SECONDS)
 
@@ -64,23 +56,21 @@ async def register_app(conn: asyncpg.Connection, receipts: Receipts, app: App, *
     async with conn.transaction():
         await conn.execute("SET LOCAL lock_timeout = '5s'")
         await save_app(conn, app)
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.ADMIN,
-                event="client:operator:changed",
-                organisation="hub",
-                actor=operator,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                facts={
-                    "client": app.client_id,
-                    "role": "APP",
-                    "status": app.status,
-                    "keys": [digest(key) for key in app.jwks["keys"]],
-                },
-            ),
-        )
+        facts = {"role": "APP", "status": app.status, "keys": [digest(key) for key in app.jwks["keys"]]}
+        await append(conn, registration_entry(ev, app.client_id, facts, operator))
         await receipts.ready()
     return await receipts.wait(ev, _RECEIPT_SECONDS)
+
+
+def registration_entry(ev: UUID, client_id: str, facts: Mapping[str, Any], operator: str) -> PendingEntry:
+    """The audit entry of a changed registration; ``facts``: what it is now."""
+    return PendingEntry(
+        ev=ev,
+        kind=Kind.ADMIN,
+        event="client:operator:changed",
+        organisation="hub",
+        actor=operator,
+        decision=Decision.ALLOW,
+        policy=POLICY,
+        facts={"client": client_id, **facts},
+    )

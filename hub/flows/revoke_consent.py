@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.consent import store
 from hub.consent.states import RevocationCause
 from hub.core.disclosure import Asker
 from hub.core.ids import uuid7
 from hub.core.names import Role
-from hub.flows.consent_change import POLICY, RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
+from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation, consent_entry
 
 _OF_THE_HUB = frozenset({Role.STEWARD.value, Role.OPERATOR.value})
 
@@ -41,28 +40,18 @@ async def revoke_consent(desk: ConsentDesk, change: ConsentRevocation) -> tuple[
     async with desk.change() as conn:
         ended, role = await store.revoke(conn, change.asker, change.consent_id, change.cause, now, ev)
         by_hub = role in _OF_THE_HUB
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.CONSENT,
-                event="consent:steward:revoked" if by_hub else "consent:client:revoked",
-                organisation="hub" if by_hub else ended.organisation_id,
-                actor=change.asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=ended.purpose,
-                operation=operation_hash(change.operation.document),
-                county=ended.county,
-                subjects=(ended.person_id,),
-                facts={
-                    "consent": str(change.consent_id),
-                    "reason": change.cause.value,
-                    **client_facts(change.asker, role),
-                    "persons": {str(ended.person_id): {"recipient": ended.organisation_id}},
-                },
-                sealed=seal_request(desk.keys, ev, change.operation.document, change.operation.variables),
-            ),
+        entry = consent_entry(
+            desk,
+            ev,
+            "consent:steward:revoked" if by_hub else "consent:client:revoked",
+            change.asker,
+            change.consent_id,
+            ended,
+            change.operation,
+            role=role,
+            organisation="hub" if by_hub else ended.organisation_id,
+            facts={"reason": change.cause.value},
         )
+        await append(conn, entry)
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
     return ConsentRevoked(change.consent_id, ended.organisation_id), receipt

@@ -25,7 +25,7 @@ from hub.core.errors import HubError, RefusedError
 from hub.flows.approve_rules import rules_entry
 from hub.flows.explain_decision import explain_entry
 from hub.flows.recorded_decision import ANSWERS
-from hub.store.database import Database, DbRole
+from hub.store.database import DATABASE_ERRORS, Database, DbRole
 from hub.store.keys import KeyService
 
 SECONDS = 5.0
@@ -37,7 +37,7 @@ MOST = 50
 _CANNOT = frozenset({"CIRCUMSTANCES_NOT_RECORDED", "NOT_A_DECISION", "DETAIL_DESTROYED"})
 """Codes of entries that cannot be judged: too old, no decision about a record, or erased."""
 
-_FAILURES = (HubError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAILURES = (HubError, *DATABASE_ERRORS)
 _log = structlog.get_logger(__name__)
 
 

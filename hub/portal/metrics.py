@@ -22,12 +22,12 @@ from starlette.routing import Route
 from hub.access.alerts import AlertKind
 from hub.core.circuit import CircuitState
 from hub.core.names import QuarantineReason
+from hub.store.database import DATABASE_ERRORS
 
 KEPT_SECONDS = 5.0
 """What was read stands so long."""
 
 _WAIT_SECONDS = 5.0
-_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _OUTCOMES = ("fetched", "accepted", "unchanged", "superseded", "withdrawn", "released")
 
 _SOURCES = """
@@ -102,7 +102,7 @@ async def _families(auditor: asyncpg.Pool) -> list[Metric]:
             sources, rows, phases, held_back, worker, alerts = [await connection.fetch(query) for query in queries]
             shadow = await connection.fetchrow(_SHADOW)
             unfolded, finished_at = await connection.fetchval(_UNFOLDED), await connection.fetchval(_RUN)
-    except _DATABASE_ERRORS:
+    except DATABASE_ERRORS:
         up.add_metric([], 0.0)
         return [up]
     up.add_metric([], 1.0)

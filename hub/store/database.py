@@ -16,6 +16,9 @@ import asyncpg
 from hub.core.errors import SettingsError, StoreError
 from hub.store.passwords import password_of
 
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What a statement raises where the database refuses it, is gone, or does not answer in time."""
+
 MAJOR_VERSION = 18
 """The PostgreSQL version that the hub's statements are written for."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hub.core.errors import SettingsError
 from hub.store.suites import KEY_BYTES, SUITES, Algorithm
+from hub.store.whole_file import create_whole
 
 COMPARED = (
     "content", "roster", "challenge", "hint", "adverse-item", "adverse-mark", "audit-detail", "idempotency",
@@ -65,9 +66,9 @@ class KeyFiles:
                     remedy="Restore the key folder from its own backup; it is never part of the database backup.",
                     code="KEY_MISSING",
                 )
-            _write(self.folder / "master.1", os.urandom(KEY_BYTES))
+            create_whole(self.folder / "master.1", os.urandom(KEY_BYTES))
         if not (self.folder / "pseudonyms").exists():
-            _write(self.folder / "pseudonyms", os.urandom(KEY_BYTES))
+            create_whole(self.folder / "pseudonyms", os.urandom(KEY_BYTES))
 
     def changed_at(self) -> int:
         """Changes whenever a file comes or goes, in nanoseconds."""
@@ -97,8 +98,8 @@ class KeyFiles:
         if number > VERSIONS_AT_MOST:
             raise SettingsError("the hub knows no more than 255 key versions.", code="KEY_VERSIONS")
         # First the suite: a version is there from the moment its secret is.
-        _write(self.folder / f"master.{number}.suite", algorithm.value.encode())
-        _write(self.folder / f"master.{number}", os.urandom(KEY_BYTES))
+        create_whole(self.folder / f"master.{number}.suite", algorithm.value.encode())
+        create_whole(self.folder / f"master.{number}", os.urandom(KEY_BYTES))
         self._tick()
         return number
 
@@ -108,7 +109,7 @@ class KeyFiles:
         if master.exists():
             suite, secret = self._suite(number), read_secret(master)
             keys = {use: SUITES[suite].derive(secret, f"index:{use}").hex() for use in COMPARED}
-            _write(self.folder / f"compared.{number}", json.dumps({"suite": suite.value, "keys": keys}).encode())
+            create_whole(self.folder / f"compared.{number}", json.dumps({"suite": suite.value, "keys": keys}).encode())
             master.unlink()
         (self.folder / f"master.{number}.suite").unlink(missing_ok=True)
         self._tick()
@@ -117,7 +118,7 @@ class KeyFiles:
         """The secret of the named Ed25519 key; made on first use."""
         path = self.folder / f"{name}.ed25519"
         if not path.exists():
-            _write(path, os.urandom(KEY_BYTES))
+            create_whole(path, os.urandom(KEY_BYTES))
         return read_secret(path)
 
     def _numbers(self, kind: str) -> list[int]:
@@ -162,20 +163,3 @@ def _broken(path: Path, what: str = "what it should") -> SettingsError:
         remedy="Restore it from the backup of the key folder.",
         code="KEY_DAMAGED",
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Create the file whole or not at all; a process that lost the race keeps the winner's file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

@@ -1,10 +1,10 @@
 """Generated passwords of the database roles, one file each in the key folder, readable by the hub's user only."""
 
-import os
 import secrets
 from pathlib import Path
 
 from hub.core.errors import SettingsError
+from hub.store.whole_file import create_whole
 
 _MIN_CHARACTERS = 20
 
@@ -18,7 +18,7 @@ def password_of(folder: Path, name: str) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            _create(path, secrets.token_urlsafe(32))
+            create_whole(path, secrets.token_urlsafe(32).encode())
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -33,20 +33,3 @@ def password_of(folder: Path, name: str) -> str:
             code="KEY_DAMAGED",
         )
     return text
-
-
-def _create(path: Path, text: str) -> None:
-    """Write the file whole or not at all; a process that lost the race keeps the winner's file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, text.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

@@ -24,7 +24,7 @@ MAY_CALL = {
     "access.disclose", "access.fitness", "access.official_coverage", "access.organisation_of", "audit.find_entry",
     "access.shadow_differences", "audit.log_origin", "audit.subject_count", "audit.subject_entries",
     "audit.tree_parts", "auth.bearer_state", "auth.claim_key", "auth.find_client", "auth.known_as",
-    "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "auth.use_assertion", "consent.ask",
+    "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "consent.ask",
     "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",
     "consent.requests_of", "consent.cap_of", "consent.change", "consent.deliveries_of",
     "consent.in_force", "consent.record_of", "consent.revoke",
@@ -34,8 +34,8 @@ MAY_CALL = {
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
     "auth.use_refresh_token",
     # Signing in.
-    "auth.begin_by_code", "auth.begin_by_passkey", "auth.bind_token", "auth.find_passkey", "auth.find_session",
-    "auth.session_stands", "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
+    "auth.begin_by_code", "auth.begin_by_passkey", "auth.find_passkey", "auth.find_session",
+    "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
     "auth.pending_changes", "auth.decide_change",
     # Duties toward people.
     "access.issue_report", "access.own_challenges",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from starlette.requests import Request
@@ -87,3 +88,8 @@ async def signed_in(api: Api, visitor: Browser) -> SignedIn | None:
     cookies = "; ".join(f"{each.name}={each.value}" for each in visitor.http.cookies.jar)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"cookie", cookies.encode())]}
     return await api.hub.sign_in.of(Request(scope))
+
+
+async def bind_token(api: Api, token_id: str, session: UUID, expires: datetime) -> bool:
+    """Bind a token to a session, as the exchange of a code does."""
+    return bool(await api.owner.fetchval("SELECT auth.bind_token($1, $2, $3)", token_id, session, expires))

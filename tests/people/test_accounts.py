@@ -23,7 +23,7 @@ from tests.api.world import BANK_A, HEAD, Api
 
 from .authenticator import ES256, PRESENT, VERIFIED, Authenticator
 from .browser import ORIGIN, Browser, browser
-from .staff import signed_in, staff_of
+from .staff import bind_token, signed_in, staff_of
 
 LI, WANG, ZHAO = "533103198501010017", "533103198601010016", "533103198701010015"
 VILLAGE = "533103001001"
@@ -37,7 +37,7 @@ async def refused(code: str, work: object) -> None:
 
 async def token_of(api: Api, account: str, session: UUID) -> str:
     issued = api.hub.issuer.issue_for_account(account)
-    assert await api.hub.sign_in.bind_token(issued.token_id, session, issued.expires_at)
+    assert await bind_token(api, issued.token_id, session, issued.expires_at)
     return issued.token
 
 

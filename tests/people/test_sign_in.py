@@ -19,7 +19,7 @@ from tests.api.world import WIFE, Api
 
 from .authenticator import EDDSA, ES256, PRESENT, RS256, VERIFIED, Authenticator
 from .browser import ORIGIN, Browser, browser
-from .staff import signed_in
+from .staff import bind_token, signed_in
 
 REFUSED = "未能登录"
 
@@ -248,8 +248,8 @@ async def test_what_ends_a_session(api: Api, change: str) -> None:
         assert await signed_in(api, visitor) is None
         if "seen_at" not in change:
             later = system_clock() + timedelta(minutes=5)
-            assert not await api.hub.sign_in.bind_token("jti-1", found.session_id, later)
-            assert not await api.hub.sign_in.stands(found.session_id)
+            assert not await bind_token(api, "jti-1", found.session_id, later)
+            assert not await api.owner.fetchval("SELECT auth.session_stands($1)", found.session_id)
             assert await api.owner.fetchval("SELECT count(*) FROM auth.session_token") == 0
 
 
@@ -266,7 +266,7 @@ async def test_a_second_factor_opens_what_asks_for_one_and_ends_with_the_session
         assert strong is not None
         issued = api.hub.issuer.issue_for_account("head")
         without = api.account_token("head")
-        assert await api.hub.sign_in.bind_token(issued.token_id, strong.session_id, issued.expires_at)
+        assert await bind_token(api, issued.token_id, strong.session_id, issued.expires_at)
         for token, is_open in ((without, False), (issued.token, True)):
             reply = await api.ask(token, query)
             assert ("CANARY" in reply.text) is is_open, reply.text
@@ -298,7 +298,7 @@ async def test_forms_of_other_sites_and_pages_in_frames_do_nothing(api: Api) -> 
         for method, path in (("GET", "/sign-out"), ("GET", "/sign-in/code"), ("GET", "/sign-in/passkey")):
             assert (await visitor.http.request(method, path)).status_code == 405
         assert await sessions(api) == []
-        for name, kind in (("sign_in.js", "text/javascript"), ("sign_in.css", "text/css")):
+        for name, kind in (("sign_in.js", "text/javascript"), ("pages.css", "text/css")):
             file = await visitor.http.get(f"/sign-in/{name}")
             assert file.headers["content-type"].startswith(kind)
             assert f"/sign-in/{name}" in page.text

@@ -1,0 +1,48 @@
+"""A resident reads what the hub holds about the use of his own data; the reading is an entry of his list itself."""
+
+from uuid import UUID
+
+import asyncpg
+
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.core.clock import iso
+from hub.core.disclosure import Asker
+from hub.core.errors import RefusedError
+from hub.core.names import Category, Form, Purpose, Role
+from hub.flows.consent_change import ConsentDesk, Operation, client_facts
+
+
+async def record_own_reading(
+    desk: ConsentDesk, conn: asyncpg.Connection, asker: Asker, operation: Operation, ev: UUID, event: str, policy: str
+) -> UUID:
+    """Record, in the transaction of ``conn``, that the person behind the account reads his list; gives the person.
+
+    Raises :class:`RefusedError` (NOT_ALLOWED) for an account without a person; then nothing was recorded.
+    """
+    state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
+    if state is None or state["found_role"] != Role.RESIDENT or state["person_id"] is None:
+        raise RefusedError("Only a resident has a list of accesses.", code="NOT_ALLOWED")
+    person: UUID = state["person_id"]
+    await append(
+        conn,
+        PendingEntry(
+            ev=ev,
+            kind=Kind.QUERY,
+            event=event,
+            organisation="",
+            actor=asker.actor,
+            decision=Decision.ALLOW,
+            policy=policy,
+            purpose=Purpose.SELF_ACCESS.value,
+            operation=operation_hash(operation.document),
+            subjects=(person,),
+            facts={
+                "asOf": iso(desk.clock()),
+                "asked": [[Category.ACCESS_HISTORY.value, Form.VALUE.value]],
+                **client_facts(asker, Role.RESIDENT.value),
+            },
+            sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
+        ),
+    )
+    return person
