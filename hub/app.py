@@ -37,6 +37,7 @@ from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import UnspentProof
 from hub.core.errors import RefusedError, SettingsError, StoreError
 from hub.flows.account_desk import AccountDesk
+from hub.flows.assist_resident import AssistanceDesk
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
 from hub.flows.load_precedence import load_precedence
@@ -218,7 +219,12 @@ def build_app(hub: Hub) -> Starlette:
                 hub.pages,
                 GrantEndpoint(hub.guard, hub.auth, hub.endpoints.grants, hub.ports.consents, hub.nonces),
             ),
-            *people_routes(hub.accounts, hub.sign_in, hub.issuer.issuer),
+            *people_routes(
+                hub.accounts,
+                hub.sign_in,
+                hub.issuer.issuer,
+                AssistanceDesk(hub.accounts, hub.ports.consents, hub.ports.disclosing),
+            ),
             *portal_routes(),
             Route("/livez", alive),
             Route("/readyz", ready),

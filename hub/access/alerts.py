@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     VILLAGE_RATE = "VILLAGE_RATE"
     DENIED = "DENIED"
     NO_RESULT = "NO_RESULT"
+    ASSISTED = "ASSISTED"
 
 
 class AlertOutcome(StrEnum):

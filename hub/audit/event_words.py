@@ -5,6 +5,8 @@ from typing import Literal
 from hub.audit.events import EVENTS
 
 _EVENTS_ZH = {
+    "assistance:desk:begun": "有人协助本人查看自己的档案",
+    "code:steward:issued": "核实身份后为本人打印了一次性协助查询码",
     "report:resident:issued": "本人领取了信用报告",
     "history:resident:queried": "本人查看了谁看过自己的数据",
     "household:resident:queried": "本人查看了自己的档案",

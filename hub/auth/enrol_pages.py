@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hub.auth.assist_pages import AssistPages
 from hub.auth.forms import Cookies, FormGuard, read_form
 from hub.auth.passkeys import Passkeys
 from hub.auth.sign_in import SignInDesk
@@ -16,6 +17,7 @@ from hub.auth.sign_in_pages import Notice, Pages, SignInPages, go, notice_of, si
 from hub.core.clock import SHANGHAI
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.flows.account_desk import AccountDesk
+from hub.flows.assist_resident import AssistanceDesk
 from hub.flows.decide_change import PendingChange, decide_change, pending_changes
 from hub.flows.enrol_passkey import Codes, enrol_passkey, find_enrolment
 
@@ -131,13 +133,14 @@ class EnrolPages:
         ]
 
 
-def people_routes(desk: AccountDesk, sign_in: SignInDesk, public_url: str) -> list[Route]:
-    """All pages of people: signing in and out, enrolling a passkey, approving changes of accounts."""
+def people_routes(desk: AccountDesk, sign_in: SignInDesk, public_url: str, assistance: AssistanceDesk) -> list[Route]:
+    """All pages of people: signing in and out, enrolling a passkey, approving changes of accounts, help at the desk."""
     guard = FormGuard(desk.keys, Cookies(public_url))
     passkeys, pages = Passkeys(public_url, desk.keys, desk.clock), Pages(guard)
     return [
         *sign_in_routes(SignInPages(desk, sign_in, passkeys, guard, pages)),
         *EnrolPages(desk, sign_in, passkeys, guard, pages).routes(),
+        *AssistPages(assistance, sign_in, guard, pages).routes(),
     ]
 
 

@@ -53,6 +53,14 @@ NOTICES: dict[str, Notice] = {
         "Another security administrator, signed in with a passkey, does this.",
     ),
     "ACCOUNT_UNKNOWN": ("没有此项，或已处理。", "There is no such thing any more."),
+    "ASSISTANCE_REFUSED": (
+        "此查询码在本柜台不能使用：请核对账户和查询码；查询码七日内有效、只能用一次、最多可试五次。",
+        "This code opens nothing at this desk. A code is good for seven days, once, and for five tries.",
+    ),
+    "ASSISTANCE_LIMIT": (
+        "本柜台今日协助查询次数已达上限，已通知监管人员。",
+        "This desk has reached its limit of today; supervisors were told.",
+    ),
     "SIGNED_OUT": ("您已退出。", "You are signed out."),
     "PASSKEY_ENROLLED": ("通行密钥已登记，请用它登录。", "The passkey is enrolled; sign in with it."),
     "UNAVAILABLE": ("系统暂时不可用，请稍后再试。", "The hub cannot answer at the moment; try again later."),

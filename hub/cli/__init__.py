@@ -30,6 +30,7 @@ COMMANDS = {
     "household": "hub.cli.household",
     "coverage": "hub.cli.coverage",
     "account": "hub.cli.account",
+    "report": "hub.cli.report",
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
     "basis": "hub.cli.basis",

@@ -26,11 +26,13 @@ from hub.consent.notice import CATEGORY_WORDS, FORM_WORDS
 from hub.consent.store import HeldConsent
 from hub.core.clock import SHANGHAI, iso
 from hub.core.disclosure import Asker, Disclosure, DisclosureRequest, Part, SubjectSelf
-from hub.core.errors import InputError, RefusedError
+from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Form, Purpose, Role
 from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
+from hub.flows.own_reading import helped_by
 from hub.flows.read_history import opened_categories
+from hub.store.refusals import refusing
 
 POLICY = "own-report-1"
 """Version of what a report holds and of how reports are counted."""
@@ -41,6 +43,12 @@ OWN_PARTS: tuple[Part, ...] = tuple(
 """Everything of the record once: in detail, and in another form only where there is no detail."""
 
 _PAGE = 200
+_OLDER = InputError("This report was issued before.", remedy="Ask for a new one.", code="KEY_REUSED")
+_REFUSALS: dict[str, HubError] = {
+    "HB190": RefusedError("Only a resident has a report of his own.", code="NOT_ALLOWED"),
+    "HB191": _OLDER,
+    "23505": _OLDER,
+}
 
 
 class Discloses(Protocol):
@@ -63,9 +71,10 @@ class ReportMark:
 
 @dataclass(frozen=True, slots=True)
 class OwnReport:
-    """A report that was issued. ``document``: its JSON text, of which ``digest`` is the SHA-256 in hexadecimal."""
+    """A report that was issued. ``document``: ``content`` as JSON text, of which ``digest`` is the SHA-256."""
 
     mark: ReportMark
+    content: dict[str, Any]
     document: str
     digest: str
 
@@ -91,9 +100,10 @@ async def issue_report(
         content = {"report": _mark_shown(mark)} | record | await read_beside(conn, desk, asker, row["person_id"])
         document = json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
         digest = hashlib.sha256(document.encode()).hexdigest()
-        await append(conn, _entry(desk, asker, operation, ev, row, mark, digest))
+        helped = await helped_by(conn, asker.token_id)
+        await append(conn, _entry(desk, asker, operation, ev, row, mark, digest, helped))
         await desk.receipts.ready()
-    return OwnReport(mark, document, digest), await desk.receipts.wait(ev, RECEIPT_SECONDS)
+    return OwnReport(mark, content, document, digest), await desk.receipts.wait(ev, RECEIPT_SECONDS)
 
 
 async def read_record(discloser: Discloses, asker: Asker, person: UUID, operation: Operation) -> dict[str, Any]:
@@ -119,16 +129,10 @@ async def read_record(discloser: Discloses, asker: Asker, person: UUID, operatio
 
 
 async def _count(conn: asyncpg.Connection, asker: Asker, report_id: UUID) -> asyncpg.Record:
-    try:
+    with refusing(_REFUSALS):
         return await conn.fetchrow(
             "SELECT * FROM access.issue_report($1, $2, $3)", asker.client_id, asker.token_id, report_id
         )
-    except asyncpg.PostgresError as error:
-        if error.sqlstate == "HB190":
-            raise RefusedError("Only a resident has a report of his own.", code="NOT_ALLOWED") from None
-        if error.sqlstate in {"HB191", "23505"}:
-            raise InputError("This report was issued before.", remedy="Ask for a new one.", code="KEY_REUSED") from None
-        raise
 
 
 async def read_beside(conn: asyncpg.Connection, desk: ConsentDesk, asker: Asker, person: UUID) -> dict[str, Any]:
@@ -184,6 +188,7 @@ def _access_shown(access: Access, names: Mapping[str, str]) -> dict[str, Any]:
         "purpose": access.purpose,
         "decision": access.decision,
         "categories": opened_categories(access),
+        "assistant": (access.shared or {}).get("assistant"),
     }
 
 
@@ -214,7 +219,14 @@ def _challenge_shown(row: asyncpg.Record) -> dict[str, Any]:
 
 
 def _entry(
-    desk: ConsentDesk, asker: Asker, operation: Operation, ev: UUID, row: asyncpg.Record, mark: ReportMark, digest: str
+    desk: ConsentDesk,
+    asker: Asker,
+    operation: Operation,
+    ev: UUID,
+    row: asyncpg.Record,
+    mark: ReportMark,
+    digest: str,
+    helped: Mapping[str, str],
 ) -> PendingEntry:
     return PendingEntry(
         ev=ev,
@@ -235,6 +247,7 @@ def _entry(
             "chargeable": mark.chargeable,
             "digest": digest,
             **client_facts(asker, Role.RESIDENT.value),
+            **helped,
         },
         sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
     )

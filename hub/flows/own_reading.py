@@ -41,8 +41,15 @@ async def record_own_reading(
                 "asOf": iso(desk.clock()),
                 "asked": [[Category.ACCESS_HISTORY.value, Form.VALUE.value]],
                 **client_facts(asker, Role.RESIDENT.value),
+                **await helped_by(conn, asker.token_id),
             },
             sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
         ),
     )
     return person
+
+
+async def helped_by(conn: asyncpg.Connection, token_id: str) -> dict[str, str]:
+    """Who helped, and why, where the token came of help at a desk; as the log writes it."""
+    row = await conn.fetchrow("SELECT assistant, reason FROM auth.assistance_of($1)", token_id)
+    return {} if row is None else {"assistant": row["assistant"], "assistanceReason": row["reason"]}

@@ -104,6 +104,8 @@ def _access(entry: AccessEntry, page: HistoryPage, context: OperationContext) ->
         purpose=entry.purpose,
         decision=entry.decision,
         categories=opened_categories(entry),
+        assistant=(entry.shared or {}).get("assistant"),
+        assistance_reason=(entry.shared or {}).get("assistanceReason"),
         is_intact=entry.intact,
     )
 

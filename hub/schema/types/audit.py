@@ -34,6 +34,12 @@ class Access:
     categories: list[str] = strawberry.field(
         description="所开放的数据类别，无论当时有无数据。 Categories that were opened, even if they were empty."
     )
+    assistant: str | None = strawberry.field(
+        description="由谁协助本人查看（柜台账户或人员）。 Who helped the resident to look, at a desk or counter."
+    )
+    assistance_reason: str | None = strawberry.field(
+        description="为何协助：NO_PHONE、NO_SIGNAL、CANNOT_READ、DISABILITY。 Why help was needed."
+    )
     is_intact: bool = strawberry.field(description="记录是否完好。 Whether the entry is as it was signed.")
 
 
