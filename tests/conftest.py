@@ -5,7 +5,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -30,6 +31,8 @@ _MEMORY_MIN = 2 << 30
 _LONG_SECONDS = 600
 _TABLESPACE = "memory"
 _numbers = itertools.count(1)
+
+CopyOf = Callable[[Database], AbstractContextManager[Database]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -138,22 +141,32 @@ async def _copy(server: EmbeddedServer, template: str, name: str, tablespace: st
         await connection.close()
 
 
+@pytest.fixture(scope="session")
+def copy_of(server: EmbeddedServer, memory: str) -> CopyOf:
+    """Copies of a database to which nobody is connected; each lives as long as its block."""
+
+    @contextmanager
+    def copied(template: Database) -> Iterator[Database]:
+        name = f"test_{next(_numbers)}"
+        asyncio.run(_copy(server, template.name, name, memory))
+        yield template.named(name)
+        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+    return copied
+
+
 @pytest.fixture
-def database(server: EmbeddedServer, template: Database, memory: str) -> Iterator[Database]:
+def database(template: Database, copy_of: CopyOf) -> Iterator[Database]:
     """A fresh migrated database of this test alone."""
-    name = f"test_{next(_numbers)}"
-    asyncio.run(_copy(server, template.name, name, memory))
-    yield template.named(name)
-    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with copy_of(template) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")
-def module_database(server: EmbeddedServer, template: Database, memory: str) -> Iterator[Database]:
+def module_database(template: Database, copy_of: CopyOf) -> Iterator[Database]:
     """One migrated database for all tests of a file, which must not depend on each other's rows."""
-    name = f"test_{next(_numbers)}"
-    asyncio.run(_copy(server, template.name, name, memory))
-    yield template.named(name)
-    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with copy_of(template) as database:
+        yield database
 
 
 @pytest.fixture

@@ -1,18 +1,30 @@
 """GraphQL over HTTP: media types, status codes, methods; and hostile requests."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from hub.portal.middleware import BODY_MAX
 from hub.schema.view import DOCUMENT_MAX
+from hub.store.database import Database
 
-from .world import HEAD, Api, borrower
+from .world import COUNTY, HEAD, Api, borrower, running_api
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NEW = "application/graphql-response+json"
 OLD = "application/json"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One hub for the file: its tests leave everybody's rights as they were."""
+    async with running_api(module_database, tmp_path_factory.mktemp("http") / "home") as api:
+        yield api
 
 
 @pytest.fixture
@@ -137,8 +149,11 @@ async def test_get_answers_questions_about_the_schema_only(api: Api, token: str)
 
 async def test_without_a_good_token_there_is_no_schema(api: Api) -> None:
     good = api.account_token("head")
-    closed = api.account_token("regulator")
-    await api.owner.execute("UPDATE auth.account SET status = 'CLOSED' WHERE account_id = 'regulator'")
+    closed = api.account_token("regulator-who-left")
+    await api.owner.execute(
+        "INSERT INTO auth.account (account_id, role, county_codes, status)"
+        " VALUES ('regulator-who-left', 'REGULATOR', $1, 'CLOSED')", [COUNTY],
+    )  # fmt: skip
     revoked = api.hub.issuer.issue_for_account("wife")
     await api.hub.auth.revoke_token(revoked.token_id, revoked.expires_at)
     unknown = api.account_token("nobody")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -27,16 +27,19 @@ ROW: dict[str, Any] = {
 
 
 @pytest.fixture
-async def app(database: Database) -> AsyncIterator[asyncpg.Connection]:
-    conn = await database.connect(DbRole.APP)
+async def app(module_database: Database) -> AsyncIterator[asyncpg.Connection]:
+    conn = await module_database.connect(DbRole.APP)
     yield conn
     await conn.close()
 
 
-async def write(conn: asyncpg.Connection, change: dict[str, Any]) -> None:
-    row = {"ev": uuid4()} | ROW | change
+async def write(conn: asyncpg.Connection, change: dict[str, Any]) -> UUID:
+    """Write the row and return its event."""
+    ev = uuid4()
+    row = {"ev": ev} | ROW | change
     places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
     await conn.execute(f"INSERT INTO audit.pending ({', '.join(row)}) VALUES ({places})", *row.values())
+    return ev
 
 
 @pytest.mark.parametrize(
@@ -50,10 +53,12 @@ async def write(conn: asyncpg.Connection, change: dict[str, Any]) -> None:
         {"facts": json.dumps({"text": "x" * 20_000}), "sealed": bytes(20_000)},
     ],
 )
-async def test_rows_in_order_are_taken(database: Database, app: asyncpg.Connection, change: dict[str, Any]) -> None:
-    await write(app, change)
-    owner = await database.connect(DbRole.OWNER)
-    held = await owner.fetchrow("SELECT * FROM audit.pending")
+async def test_rows_in_order_are_taken(
+    module_database: Database, app: asyncpg.Connection, change: dict[str, Any]
+) -> None:
+    ev = await write(app, change)
+    owner = await module_database.connect(DbRole.OWNER)
+    held = await owner.fetchrow("SELECT * FROM audit.pending WHERE ev = $1", ev)
     await owner.close()
     expected = ROW | change
     assert {name: json.loads(held[name]) if name == "facts" else held[name] for name in expected} == expected | {
@@ -86,14 +91,15 @@ async def test_rows_in_order_are_taken(database: Database, app: asyncpg.Connecti
     ],
 )
 async def test_rows_out_of_order_are_refused_without_their_values(
-    database: Database, app: asyncpg.Connection, change: dict[str, Any]
+    module_database: Database, app: asyncpg.Connection, change: dict[str, Any]
 ) -> None:
     (name,) = change
+    owner = await module_database.connect(DbRole.OWNER)
+    before = await owner.fetchval("SELECT count(*) FROM audit.pending")
     with pytest.raises(asyncpg.CheckViolationError, match=f"the {name} of a row") as refused:
         await write(app, change)
     assert refused.value.detail is None
-    owner = await database.connect(DbRole.OWNER)
-    assert await owner.fetchval("SELECT count(*) FROM audit.pending") == 0
+    assert await owner.fetchval("SELECT count(*) FROM audit.pending") == before
     await owner.close()
 
 
@@ -103,7 +109,8 @@ async def test_what_every_row_has(app: asyncpg.Connection, name: str) -> None:
         await write(app, {name: None})
 
 
-async def test_a_later_event_is_one_insert_of_the_owner(database: Database, app: asyncpg.Connection) -> None:
+async def test_a_later_event_is_one_insert_of_the_owner(database: Database) -> None:
+    app = await database.connect(DbRole.APP)
     later = {"event": "bird:steward:counted"}
     statement = "INSERT INTO audit.event_name VALUES ('bird:steward:counted')"
     for _ in range(7):  # often enough for a plan to be kept
@@ -125,3 +132,4 @@ async def test_a_later_event_is_one_insert_of_the_owner(database: Database, app:
     await owner.close()
     await write(app, later)
     await write(app, {})
+    await app.close()

@@ -56,8 +56,13 @@ class World:
         self.keys = keys
 
     @classmethod
+    async def opened(cls, database: Database, keys: FileKeys) -> "World":
+        """The world that the tables hold already."""
+        return cls(await database.connect(DbRole.OWNER), await database.connect(DbRole.APP), database, keys)
+
+    @classmethod
     async def build(cls, database: Database, keys: FileKeys) -> "World":
-        world = cls(await database.connect(DbRole.OWNER), await database.connect(DbRole.APP), database, keys)
+        world = await cls.opened(database, keys)
         await publish(world.owner, keys)
         await world._register_askers()
         for household, county, people in (

@@ -41,8 +41,8 @@ async def test_a_changed_password_is_refused_then_repaired(server: EmbeddedServe
         "UPDATE public.alembic_version SET version_num = '0000'",
     ],
 )
-async def test_a_working_role_cannot_rise(database: Database, role: DbRole, statement: str) -> None:
-    connection = await database.connect(role)
+async def test_a_working_role_cannot_rise(module_database: Database, role: DbRole, statement: str) -> None:
+    connection = await module_database.connect(role)
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)
@@ -51,8 +51,8 @@ async def test_a_working_role_cannot_rise(database: Database, role: DbRole, stat
 
 
 @pytest.mark.parametrize("role", list(DbRole))
-async def test_only_the_pull_may_make_temporary_tables(database: Database, role: DbRole) -> None:
-    connection = await database.connect(role)
+async def test_only_the_pull_may_make_temporary_tables(module_database: Database, role: DbRole) -> None:
+    connection = await module_database.connect(role)
     try:
         may = await connection.fetchval("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
     finally:
