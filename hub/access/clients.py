@@ -40,6 +40,7 @@ class Organisation:
 class Client:
     """A system that may ask. ``jwks`` is its public key set (RFC 7517), already checked by the caller.
 
+    ``status``: ``None`` leaves it as it is; a new system is ACTIVE.
     ``redirect_uris`` are where a browser may be sent back to after a person's decision, compared to the letter.
     ``is_dpop_required``: its tokens are bound to a key that it proves with every use (RFC 9449).
     """
@@ -51,21 +52,24 @@ class Client:
     purposes: tuple[Purpose, ...]
     jwks: Mapping[str, Any]
     max_subjects_per_day: int
-    status: str = "ACTIVE"
+    status: str | None = None
     redirect_uris: tuple[str, ...] = ()
     is_dpop_required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app through which people use the hub themselves; it has keys of its own and belongs to no organisation."""
+    """An app through which people use the hub themselves; it has keys of its own and belongs to no organisation.
+
+    ``status``: ``None`` leaves it as it is; a new app is ACTIVE.
+    """
 
     client_id: str
     name_zh: str
     name_en: str
     jwks: Mapping[str, Any]
     redirect_uris: tuple[str, ...]
-    status: str = "ACTIVE"
+    status: str | None = None
 
 
 def check_organisation(organisation: Organisation) -> None:
@@ -105,7 +109,7 @@ def check_client(client: Client) -> None:
         raise _refused("the daily limit of people must be at least 1")
     if client.client_id in RESERVED_CLIENTS:
         raise _refused("this id is the hub's own")
-    if client.status not in STATUSES:
+    if client.status is not None and client.status not in STATUSES:
         raise _refused(f"a client's status is one of {', '.join(STATUSES)}")
     check_redirect_uris(client.redirect_uris)
     open_purposes = {cell.purpose for cell in compiled().cells if cell.role is client.role and cell.closed is None}
@@ -130,8 +134,11 @@ async def save_organisation(conn: asyncpg.Connection, organisation: Organisation
         raise _refused(f"this organisation is registered as {kept}")
 
 
-async def save_client(conn: asyncpg.Connection, client: Client) -> None:
-    """Make or change a system; ``conn`` is a connection as owner. Its organisation and role cannot change."""
+async def save_client(conn: asyncpg.Connection, client: Client) -> str:
+    """Make or change a system and give its status; ``conn`` is a connection as owner.
+
+    Raises :class:`InputError`: organisation and role cannot change, and a closed system stays closed.
+    """
     check_client(client)
     await _check_id_is_free(conn, client.client_id, "auth.app")
     if not await conn.fetchval(
@@ -141,13 +148,14 @@ async def save_client(conn: asyncpg.Connection, client: Client) -> None:
     kept = await conn.fetchrow(
         "INSERT INTO access.client AS c (client_id, organisation_id, role, county_codes, purposes, jwks, status,"
         " max_subjects_per_day, redirect_uris, is_dpop_required)"
-        " VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)"
+        " VALUES ($1, $2, $3, $4, $5, $6::jsonb, coalesce($7, 'ACTIVE'), $8, $9, $10)"
         " ON CONFLICT (client_id) DO UPDATE SET county_codes = excluded.county_codes, purposes = excluded.purposes,"
-        " jwks = excluded.jwks, status = excluded.status, max_subjects_per_day = excluded.max_subjects_per_day,"
+        " jwks = excluded.jwks, status = coalesce($7, c.status), max_subjects_per_day = excluded.max_subjects_per_day,"
         " redirect_uris = excluded.redirect_uris, is_dpop_required = excluded.is_dpop_required,"
         # Whoever gives the keys here does not ask for an overlap.
         " old_jwks = NULL, old_keys_until = NULL"
-        " RETURNING organisation_id, role",
+        " WHERE c.status <> 'CLOSED'"
+        " RETURNING organisation_id, role, status",
         client.client_id,
         client.organisation_id,
         client.role.value,
@@ -159,23 +167,30 @@ async def save_client(conn: asyncpg.Connection, client: Client) -> None:
         list(client.redirect_uris),
         client.is_dpop_required,
     )
+    if kept is None:
+        raise _closed()
     if (kept["organisation_id"], kept["role"]) != (client.organisation_id, client.role.value):
         raise _refused("its organisation and role are fixed; register a new id instead")
+    return str(kept["status"])
 
 
-async def save_app(conn: asyncpg.Connection, app: App) -> None:
-    """Make or change an app of people; ``conn`` is a connection as owner. Raises :class:`InputError`."""
-    if not _ID.fullmatch(app.client_id) or app.client_id in RESERVED_CLIENTS or app.status not in STATUSES:
+async def save_app(conn: asyncpg.Connection, app: App) -> str:
+    """Make or change an app of people and give its status; ``conn`` is a connection as owner.
+
+    Raises :class:`InputError`: a closed app stays closed.
+    """
+    if not _ID.fullmatch(app.client_id) or app.client_id in RESERVED_CLIENTS or app.status not in (None, *STATUSES):
         raise _refused(f"an app has an id of 1 to 64 letters, digits or ._:- and a status of {', '.join(STATUSES)}")
     if not app.redirect_uris or not app.name_zh.strip() or not app.name_en.strip():
         raise _refused("an app has a Chinese and an English name and at least one redirect URI")
     check_redirect_uris(app.redirect_uris)
     await _check_id_is_free(conn, app.client_id, "access.client")
-    await conn.execute(
-        "INSERT INTO auth.app (client_id, name_zh, name_en, jwks, redirect_uris, status)"
-        " VALUES ($1, $2, $3, $4::jsonb, $5, $6)"
+    status = await conn.fetchval(
+        "INSERT INTO auth.app AS a (client_id, name_zh, name_en, jwks, redirect_uris, status)"
+        " VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, 'ACTIVE'))"
         " ON CONFLICT (client_id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en,"
-        " jwks = excluded.jwks, redirect_uris = excluded.redirect_uris, status = excluded.status",
+        " jwks = excluded.jwks, redirect_uris = excluded.redirect_uris, status = coalesce($6, a.status)"
+        " WHERE a.status <> 'CLOSED' RETURNING status",
         app.client_id,
         app.name_zh,
         app.name_en,
@@ -183,6 +198,9 @@ async def save_app(conn: asyncpg.Connection, app: App) -> None:
         list(app.redirect_uris),
         app.status,
     )
+    if status is None:
+        raise _closed()
+    return str(status)
 
 
 async def _check_id_is_free(conn: asyncpg.Connection, client_id: str, other: str) -> None:
@@ -190,6 +208,10 @@ async def _check_id_is_free(conn: asyncpg.Connection, client_id: str, other: str
         raise _refused("this id belongs to a person's account")
     if await conn.fetchval(f"SELECT true FROM {other} WHERE client_id = $1", client_id):
         raise _refused("this id belongs to another kind of client")
+
+
+def _closed() -> InputError:
+    return _refused("what was closed stays closed; register a new id instead")
 
 
 def _refused(why: str) -> InputError:

@@ -37,7 +37,9 @@ def register_command(
     purpose: Annotated[list[Purpose], typer.Option(help="What it may ask for; may be repeated.")],
     keys: Annotated[Path, typer.Option(help="File with its public keys, a JWK set (RFC 7517).")],
     max_subjects: Annotated[int, typer.Option(help="How many people it may ask about in a day.")] = 500,
-    status: Annotated[str, typer.Option(help="ACTIVE, SUSPENDED or CLOSED.")] = "ACTIVE",
+    status: Annotated[
+        str | None, typer.Option(help="ACTIVE, SUSPENDED or CLOSED; as it is if not given, ACTIVE for a new one.")
+    ] = None,
     name_zh: Annotated[str | None, typer.Option(help="Chinese name; makes or renames the organisation.")] = None,
     name_en: Annotated[str | None, typer.Option(help="English name of the organisation.")] = None,
     kind: Annotated[str, typer.Option(help="Kind of a new organisation.")] = "BANK",
@@ -69,10 +71,10 @@ def register_command(
 
     async def work() -> None:
         async with owner_desk() as desk, desk.pool.acquire() as connection:
-            receipt = await register_client(
+            done = await register_client(
                 connection, desk.receipts, client, operator=operator_name(), organisation=owner
             )
-        print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
+        print(json.dumps({"client": client_id, "status": done.status, "receipt": done.receipt.as_json()}))
 
     run(work())
 
@@ -84,15 +86,17 @@ def register_app_command(
     name_en: Annotated[str, typer.Option(help="English name.")],
     keys: Annotated[Path, typer.Option(help="File with its public keys, a JWK set (RFC 7517).")],
     redirect_uri: Annotated[list[str], typer.Option(help="Where browsers are sent back to; may be repeated.")],
-    status: Annotated[str, typer.Option(help="ACTIVE, SUSPENDED or CLOSED.")] = "ACTIVE",
+    status: Annotated[
+        str | None, typer.Option(help="ACTIVE, SUSPENDED or CLOSED; as it is if not given, ACTIVE for a new one.")
+    ] = None,
 ) -> None:
     """Register an app through which people use the hub themselves; recorded in the audit log."""
     person_app = App(client_id, name_zh, name_en, _read_keys(keys), tuple(redirect_uri), status)
 
     async def work() -> None:
         async with owner_desk() as desk, desk.pool.acquire() as connection:
-            receipt = await register_app(connection, desk.receipts, person_app, operator=operator_name())
-        print(json.dumps({"client": client_id, "status": status, "receipt": receipt.as_json()}))
+            done = await register_app(connection, desk.receipts, person_app, operator=operator_name())
+        print(json.dumps({"client": client_id, "status": done.status, "receipt": done.receipt.as_json()}))
 
     run(work())
 

@@ -1,6 +1,7 @@
 """An operator registers an organisation and one of its systems, or changes the registration; always recorded."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,14 @@ POLICY = "registration-1"
 _RECEIPT_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a registration is now: the status of the system or app, and the receipt of the change."""
+
+    status: str
+    receipt: Receipt
+
+
 async def register_client(
     conn: asyncpg.Connection,
     receipts: Receipts,
@@ -25,7 +34,7 @@ async def register_client(
     *,
     operator: str,
     organisation: Organisation | None = None,
-) -> Receipt:
+) -> Registered:
     """Store the registration and its audit entry in one transaction. ``conn`` is a connection as owner.
 
     ``organisation`` is made or renamed first where it is given. ``operator`` names who did it, for the sealed part of
@@ -36,18 +45,18 @@ async def register_client(
         await conn.execute("SET LOCAL lock_timeout = '5s'")
         if organisation is not None:
             await save_organisation(conn, organisation)
-        await save_client(conn, client)
+        status = await save_client(conn, client)
         facts = {
             "role": client.role.value,
-            "status": client.status,
+            "status": status,
             "keys": [digest(key) for key in client.jwks["keys"]],
         }
         await append(conn, registration_entry(ev, client.client_id, facts, operator))
         await receipts.ready()
-    return await receipts.wait(ev, _RECEIPT_SECONDS)
+    return Registered(status, await receipts.wait(ev, _RECEIPT_SECONDS))
 
 
-async def register_app(conn: asyncpg.Connection, receipts: Receipts, app: App, *, operator: str) -> Receipt:
+async def register_app(conn: asyncpg.Connection, receipts: Receipts, app: App, *, operator: str) -> Registered:
     """Store an app of people and its audit entry in one transaction. ``conn`` is a connection as owner.
 
     Raises :class:`InputError` (code REGISTRATION) or :class:`AuditError`; then nothing was stored.
@@ -55,11 +64,11 @@ async def register_app(conn: asyncpg.Connection, receipts: Receipts, app: App, *
     ev = uuid7()
     async with conn.transaction():
         await conn.execute("SET LOCAL lock_timeout = '5s'")
-        await save_app(conn, app)
-        facts = {"role": "APP", "status": app.status, "keys": [digest(key) for key in app.jwks["keys"]]}
+        status = await save_app(conn, app)
+        facts = {"role": "APP", "status": status, "keys": [digest(key) for key in app.jwks["keys"]]}
         await append(conn, registration_entry(ev, app.client_id, facts, operator))
         await receipts.ready()
-    return await receipts.wait(ev, _RECEIPT_SECONDS)
+    return Registered(status, await receipts.wait(ev, _RECEIPT_SECONDS))
 
 
 def registration_entry(ev: UUID, client_id: str, facts: Mapping[str, Any], operator: str) -> PendingEntry:

@@ -23,6 +23,8 @@ SYSTEM = Client("new-1", BANK.organisation_id, Role.LOAN_OFFICER, (COUNTY,), (Pu
 
 APP = App("phone-app", "手机应用", "Phone app", KEYS, ("https://app.example/cb",))
 
+_ENTRIES = "SELECT count(*) FROM audit.entry"
+
 
 async def test_a_registered_system_may_ask_and_a_suspended_one_may_not(world: World, tmp_path: Path) -> None:
     await world.basis(HEAD, BANK.organisation_id)
@@ -31,9 +33,30 @@ async def test_a_registered_system_may_ask_and_a_suspended_one_may_not(world: Wo
     async with sequencer.running(), Receipts(world.database, sequencer) as receipts:
         await register_client(world.owner, receipts, SYSTEM, operator="root", organisation=BANK)
         assert (await world.ask("new-1", HEAD)).person == HEAD.person_id
-        receipt = await register_client(world.owner, receipts, replace(SYSTEM, status="SUSPENDED"), operator="root")
+        done = await register_client(world.owner, receipts, replace(SYSTEM, status="SUSPENDED"), operator="root")
+        assert (done.status, done.receipt.leaf().kind) == ("SUSPENDED", "admin")
+        assert (await world.ask("new-1", HEAD)).refusal == "ASKER_SUSPENDED"
+        # Other keys or limits are no resumption.
+        done = await register_client(world.owner, receipts, replace(SYSTEM, max_subjects_per_day=9), operator="root")
+        assert (done.status, (await world.ask("new-1", HEAD)).refusal) == ("SUSPENDED", "ASKER_SUSPENDED")
+        await register_client(world.owner, receipts, replace(SYSTEM, status="CLOSED"), operator="root")
+        entries = await world.owner.fetchval(_ENTRIES)
+        for status in (None, "ACTIVE", "CLOSED"):
+            with pytest.raises(InputError, match="stays closed"):
+                await register_client(
+                    world.owner,
+                    receipts,
+                    replace(SYSTEM, status=status, max_subjects_per_day=99),
+                    operator="root",
+                    organisation=replace(BANK, name_en="Renamed"),
+                )
     assert (await world.ask("new-1", HEAD)).refusal == "ASKER_SUSPENDED"
-    assert receipt.leaf().kind == "admin"
+    kept = await world.owner.fetchrow(
+        "SELECT status, max_subjects_per_day, name_en FROM access.client JOIN access.organisation"
+        " USING (organisation_id) WHERE client_id = 'new-1'"
+    )
+    assert tuple(kept) == ("CLOSED", 10, "New Bank")
+    assert await world.owner.fetchval(_ENTRIES) == entries > 0
 
 
 @pytest.mark.parametrize(
@@ -84,6 +107,9 @@ async def test_whoever_is_registered_must_prove_possession_unless_excepted(world
     assert await world.app.fetchval(asked, "new-1") is False
     await save_app(world.owner, APP)
     assert await world.app.fetchval(asked, "phone-app") is True, "an app always"
+    assert await save_app(world.owner, replace(APP, status="CLOSED")) == "CLOSED"
+    with pytest.raises(InputError, match="stays closed"):
+        await save_app(world.owner, APP)
 
 
 @pytest.mark.parametrize(
