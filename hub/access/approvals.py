@@ -2,9 +2,9 @@
 
 A proposal is a set of rules with whose view it changes (hub/access/compare.py) against the rules in force, and the
 instant from which it shall hold. An approval is an Ed25519 signature (RFC 8032) over all of that, made with a key that
-was registered for an account of role SECURITY_ADMIN. Two approvals of different accounts and different people are
-needed. In production rules without them are never served. In the sandbox two generated accounts approve whatever the
-program brings, through the same code; their approvals count nowhere else.
+was registered for an account of role SECURITY_ADMIN and confirmed by another such administrator. Two approvals of
+different accounts and different people are needed. In production rules without them are never served. In the sandbox
+two generated accounts approve whatever the program brings, through the same code; their approvals count nowhere else.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from hub.access.compare import compare
+from hub.access.compare import changed_bases, compare
 from hub.access.compile import Decisions, compile_rules, compiled
 from hub.access.legal_mode import LegalMode
 from hub.access.rules import RuleSet
@@ -37,7 +38,9 @@ _CONTEXT = b"hub/access-rules-approval/v1\0"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Rules that wait. ``changes`` is JSON text: the list of :meth:`hub.access.compare.Change.as_json`."""
+    """Rules that wait. ``changes`` is JSON text: the list of :func:`changed_bases` and, after them, of
+    :meth:`hub.access.compare.Change.as_json`.
+    """
 
     digest: bytes
     previous: bytes | None
@@ -65,30 +68,28 @@ class Proposal:
         )
 
 
-async def decisions_in_force(conn: asyncpg.Connection) -> Decisions | None:
-    """The compiled rules in force, ``None`` while there are none or their words were not kept. ``conn``: as owner."""
-    row = await conn.fetchrow("SELECT source FROM access.policy_set WHERE retired_at IS NULL")
-    if row is None or row["source"] is None:
-        return None
-    return compile_rules(RuleSet.of_source(row["source"]))
-
-
 async def propose(
     conn: asyncpg.Connection, mode: LegalMode, *, by: str, at: datetime, effective_from: datetime | None = None
 ) -> Proposal:
     """Put down the repository's rules as a proposal, anew if they were proposed against others than those in force;
-    approvals of what was replaced are gone with it. ``conn`` is as owner, in a transaction.
+    approvals of what was replaced are gone with it. Rules that are in force keep the proposal they came by, with its
+    approvals. ``conn`` is as owner, in a transaction.
     """
     rules = RuleSet.load(mode=mode)
-    old = await decisions_in_force(conn)
+    held = await conn.fetchrow("SELECT digest, source FROM access.policy_set WHERE retired_at IS NULL")
+    if held is not None and held["digest"] == rules.digest and (came_by := await proposal_of(conn, rules.digest)):
+        return came_by
+    before = None if held is None or held["source"] is None else RuleSet.of_source(held["source"])
+    old = None if before is None else compile_rules(before)
     new = compiled(mode)
     changes = compare(Decisions(b"", ()) if old is None else old, new)
+    bases = changed_bases(None if before is None else before.bases, rules.bases)
     proposal = Proposal(
         digest=rules.digest,
         previous=None if old is None else old.digest,
         source=rules.source,
         legal_mode=mode,
-        changes=json.dumps([change.as_json() for change in changes], sort_keys=True),
+        changes=json.dumps([*bases, *(change.as_json() for change in changes)], sort_keys=True),
         effective_from=at if effective_from is None else effective_from,
     )
     await conn.execute("DELETE FROM access.policy_approval WHERE digest = $1", proposal.digest)
@@ -128,9 +129,14 @@ async def proposal_of(conn: asyncpg.Connection, digest: bytes) -> Proposal | Non
     )
 
 
-async def register_approver(conn: asyncpg.Connection, account_id: str, public_key: bytes, at: datetime) -> None:
-    """Register the key of a security administrator, in place of the one before. Raises :class:`InputError` for an
-    account that is none, and for a key that stands for an account already.
+async def register_approver(
+    conn: asyncpg.Connection, account_id: str, public_key: bytes, at: datetime, *, change: UUID | None, by: str
+) -> None:
+    """Put down the key of a security administrator; once another confirmed it, it takes the place of the one before.
+
+    ``change``: the id under which it waits for that; ``None`` for a generated account of a sandbox, whose key counts
+    at once. Raises :class:`InputError` for an account of another role, and for a key that stands for an account
+    already.
     """
     found = await conn.fetchrow("SELECT role, status FROM auth.account WHERE account_id = $1", account_id)
     if found is None or (found["role"], found["status"]) != (Role.SECURITY_ADMIN, "ACTIVE"):
@@ -139,21 +145,30 @@ async def register_approver(conn: asyncpg.Connection, account_id: str, public_ke
             remedy="Open such an account first.",
             code="APPROVER",
         )
+    await conn.execute("DELETE FROM access.approver WHERE account_id = $1 AND confirmed_at IS NULL", account_id)
     if await conn.fetchval("SELECT true FROM access.approver WHERE public_key = $1", public_key):
         raise InputError("this key is registered already.", remedy="Make a new key.", code="APPROVER")
-    await revoke_approver(conn, account_id, at)
+    if change is not None:
+        await conn.fetchval("SELECT auth.propose_change($1, $2, 'APPROVER', $3)", change, account_id, by)
+    else:
+        assert account_id.startswith(SANDBOX_PREFIX), "only generated accounts need nobody"
+        await revoke_approver(conn, account_id, at)
     await conn.execute(
-        "INSERT INTO access.approver (account_id, public_key, registered_at) VALUES ($1, $2, $3)",
+        """INSERT INTO access.approver (account_id, public_key, registered_at, change_id, confirmed_at)
+           VALUES ($1, $2, $3, $4, $5)""",
         account_id,
         public_key,
         at,
+        change,
+        at if change is None else None,
     )
 
 
 async def revoke_approver(conn: asyncpg.Connection, account_id: str, at: datetime) -> bool:
     """Take back the key of an account; what it signed before keeps counting."""
     done = await conn.fetchval(
-        "UPDATE access.approver SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL RETURNING true",
+        """UPDATE access.approver SET revoked_at = $2
+           WHERE account_id = $1 AND revoked_at IS NULL AND confirmed_at IS NOT NULL RETURNING true""",
         account_id,
         at,
     )
@@ -167,7 +182,7 @@ async def approve(
     public_key = key.public_key().public_bytes_raw()
     registered = await conn.fetchval(
         """SELECT true FROM access.approver r JOIN auth.account a USING (account_id)
-           WHERE r.account_id = $1 AND r.public_key = $2 AND r.revoked_at IS NULL
+           WHERE r.account_id = $1 AND r.public_key = $2 AND r.revoked_at IS NULL AND r.confirmed_at IS NOT NULL
              AND a.role = 'SECURITY_ADMIN' AND a.status = 'ACTIVE'""",
         account_id,
         public_key,
@@ -175,7 +190,7 @@ async def approve(
     if not registered:
         raise RefusedError(
             "the key is not registered for this account, or the account may not approve.",
-            remedy="Register it with `hub access approver add`.",
+            remedy="Use `hub access approver add`; another administrator confirms it at /accounts/changes.",
             code="APPROVER",
         )
     await conn.execute(
@@ -192,18 +207,19 @@ async def approve(
 
 
 async def approved_by(conn: asyncpg.Connection, proposal: Proposal, *, production: bool) -> list[str]:
-    """The accounts whose approvals count: signature good, key registered when it signed, different people."""
+    """The accounts whose approvals count: signature good, key confirmed when it signed, different people."""
     rows = await conn.fetch(
-        """SELECT p.account_id, p.public_key, p.signature, a.person_id
+        """SELECT p.account_id, p.public_key, p.signature,
+                  coalesce(encode(a.holder, 'hex'), a.person_id::text, a.account_id) AS person
            FROM access.policy_approval p
            JOIN access.approver r ON r.account_id = p.account_id AND r.public_key = p.public_key
            JOIN auth.account a ON a.account_id = p.account_id
-           WHERE p.digest = $1 AND r.registered_at <= p.approved_at
+           WHERE p.digest = $1 AND r.confirmed_at <= p.approved_at
              AND (r.revoked_at IS NULL OR p.approved_at < r.revoked_at)
            ORDER BY p.approved_at, p.account_id""",
         proposal.digest,
     )
-    good: dict[object, str] = {}
+    good: dict[str, str] = {}
     for row in rows:
         if production and row["account_id"].startswith(SANDBOX_PREFIX):
             continue
@@ -212,7 +228,7 @@ async def approved_by(conn: asyncpg.Connection, proposal: Proposal, *, productio
             Ed25519PublicKey.from_public_bytes(row["public_key"]).verify(row["signature"], statement)
         except InvalidSignature:
             continue
-        good.setdefault(row["person_id"] or row["account_id"], row["account_id"])
+        good.setdefault(row["person"], row["account_id"])
     return list(good.values())
 
 

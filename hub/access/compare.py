@@ -121,6 +121,12 @@ def _change(key: Key, old: Cell | None, new: Cell | None) -> Change | None:
     return None if effect is None else Change(key, old, new, effect)
 
 
+def changed_bases(old: Iterable[str] | None, new: Iterable[str] | None) -> list[dict[str, str]]:
+    """Kinds of basis that may be relied on from now on, or no longer."""
+    before, after = set(old or ()), set(new or ())
+    return [{"basis": kind, "change": "opened" if kind in after else "closed"} for kind in sorted(before ^ after)]
+
+
 def _effect(old: Cell | None, new: Cell | None) -> Effect | None:
     was_open, is_open = old is not None and old.closed is None, new is not None and new.closed is None
     if was_open != is_open:

@@ -1,8 +1,7 @@
 """As what the hub works before the law, and which rules, bases and retention differ then: data in legal_modes.toml.
 
-The mode is a setting (``HUB_LEGAL_MODE``). Its own Cedar rules are compiled together with all others, so the matrix,
-the digest and the approvals are those of the mode; its bases go into the database with the rules
-(``access.mode_basis``).
+The mode is a setting (``HUB_LEGAL_MODE``). Its own Cedar rules are compiled together with all others, and its bases are
+part of the rules (``access.mode_basis``), so the matrix, the digest and the approvals are those of the mode.
 """
 
 import tomllib
@@ -77,6 +76,11 @@ def legal_modes() -> LegalModes:
     if {facts.mode for facts in found.modes} != set(LegalMode):
         raise SettingsError("hub/access/legal_modes.toml does not tell of every mode.", code="RULES")
     return found
+
+
+def bases_of(mode: LegalMode) -> tuple[str, ...]:
+    """The kinds of basis that may be relied on in a mode, in alphabetical order."""
+    return tuple(sorted(basis.kind for basis in legal_modes().bases if mode in basis.modes))
 
 
 def _modes(row: dict[str, list[str]]) -> frozenset[LegalMode]:

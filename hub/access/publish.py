@@ -7,7 +7,7 @@ import asyncpg
 from cryptography.exceptions import InvalidSignature
 
 from hub.access.compile import Cell, Need, compile_rules, compiled
-from hub.access.legal_mode import LegalMode, legal_modes
+from hub.access.legal_mode import LegalMode
 from hub.access.parts import part_key
 from hub.access.rules import RuleSet
 from hub.core.errors import SettingsError
@@ -70,7 +70,7 @@ async def _insert(conn: asyncpg.Connection, keys: KeyService, rules: RuleSet, mo
     )
     await conn.executemany(
         "INSERT INTO access.mode_basis (digest, kind) VALUES ($1, $2)",
-        [(decisions.digest, basis.kind) for basis in legal_modes().bases if mode in basis.modes],
+        [(decisions.digest, kind) for kind in rules.bases or ()],
     )
 
 
@@ -110,9 +110,10 @@ async def check_published(
         keys.signing_key(SIGNING_KEY).public_key().verify(row["signature"], _CONTEXT + digest)
     except InvalidSignature:
         raise _unequal("the rules in force are not signed by this hub") from None
-    decisions = compiled(mode)
-    if decisions.digest != digest:
-        decisions = compile_rules(RuleSet.of_source(row["source"] or "{}"))
+    rules, decisions = RuleSet.load(mode=mode), compiled(mode)
+    if rules.digest != digest:
+        rules = RuleSet.of_source(row["source"] or "{}")
+        decisions = compile_rules(rules)
     if decisions.digest != digest:
         raise _unequal("the words kept of them are not those of their digest")
     expected = {_row(digest, cell) for cell in decisions.cells if _is_stored(cell)}
@@ -123,6 +124,9 @@ async def check_published(
     if expected != held:
         other = sorted(" ".join(str(value) for value in line[1:4]) for line in expected ^ held)
         raise _unequal(f"the database differs from the repository at {other[0]}")
+    kinds = {row["kind"] for row in await conn.fetch("SELECT kind FROM access.mode_basis WHERE digest = $1", digest)}
+    if rules.bases is not None and kinds != set(rules.bases):
+        raise _unequal(f"the database differs from the repository at basis {min(kinds ^ set(rules.bases))}")
     return digest
 
 

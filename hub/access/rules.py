@@ -8,13 +8,12 @@ for, which part* and nothing else, and any error met later counts as a refusal.
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cedarpy
 
-from hub.access.legal_mode import LegalMode
+from hub.access.legal_mode import LegalMode, bases_of
 from hub.access.parts import PART_FACTS, ROLE_GROUPS, part_key
 from hub.core.errors import SettingsError
 from hub.core.names import Purpose, Role
@@ -41,13 +40,21 @@ class Rule:
 class RuleSet:
     """The checked rules, ready to be asked.
 
-    ``digest`` names exactly these rules, schema and groups; it is recorded with every disclosure.
+    ``digest`` names exactly these rules, schema, groups and kinds of basis; it is recorded with every disclosure.
+    ``bases``: the kinds of basis that may be relied on; ``None`` for rules of a time when they were not part of them.
     """
 
-    def __init__(self, schema: str, policies: dict[str, str], entities: str | None = None) -> None:
+    def __init__(
+        self,
+        schema: str,
+        policies: dict[str, str],
+        entities: str | None = None,
+        bases: tuple[str, ...] | None = None,
+    ) -> None:
         """``policies`` maps file names to Cedar text; ``entities``: roles, parts and their groups as JSON, today's by
         default. Raises :class:`SettingsError` for anything not in order.
         """
+        self.bases = bases
         self.rules = tuple(rule for name in sorted(policies) for rule in _read_rules(name, policies[name]))
         names = [rule.rule_id for rule in self.rules]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -65,8 +72,13 @@ class RuleSet:
         except ValueError as error:
             raise _broken(f"the rules cannot be read: {error}") from None
         self._schema = parsed_schema
-        self.source = json.dumps({"entities": entities, "policies": policies, "schema": schema}, sort_keys=True)
-        self.digest = hashlib.sha256("\0".join((schema, text, entities)).encode()).digest()
+        held: dict[str, Any] = {"entities": entities, "policies": policies, "schema": schema}
+        words = [schema, text, entities]
+        if bases is not None:
+            held["bases"] = list(bases)
+            words.append(" ".join(bases))
+        self.source = json.dumps(held, sort_keys=True)
+        self.digest = hashlib.sha256("\0".join(words).encode()).digest()
 
     @classmethod
     def load(cls, folder: Path = POLICY_FOLDER, mode: LegalMode = LegalMode.LICENSED_BUREAU) -> "RuleSet":
@@ -75,18 +87,14 @@ class RuleSet:
         of_mode = folder / MODE_FOLDER / f"{mode}.cedar"
         if of_mode.exists():
             policies[f"{MODE_FOLDER}{of_mode.name}"] = of_mode.read_text(encoding="utf-8")
-        return cls((folder / "hub.cedarschema").read_text(encoding="utf-8"), policies)
+        return cls((folder / "hub.cedarschema").read_text(encoding="utf-8"), policies, bases=bases_of(mode))
 
     @classmethod
     def of_source(cls, source: str) -> "RuleSet":
         """The rules that once were written down as :attr:`source`, with the roles and parts of that time."""
         held = json.loads(source)
-        return cls(held["schema"], held["policies"], held["entities"])
-
-    @cached_property
-    def by_id(self) -> dict[str, Rule]:
-        """Rule id -> rule."""
-        return {rule.rule_id: rule for rule in self.rules}
+        bases = tuple(held["bases"]) if "bases" in held else None
+        return cls(held["schema"], held["policies"], held["entities"], bases)
 
     def ask(self, questions: list["Question"]) -> list["Answer"]:
         """Cedar's own answers, in order. Raises :class:`SettingsError` on any error inside: no rule may be skipped."""

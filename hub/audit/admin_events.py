@@ -68,9 +68,9 @@ ADMIN_EVENTS = (
     EventType(
         "approver:operator:changed",
         Kind.ADMIN,
-        "The key of a security administrator for approvals was registered or taken back.",
+        "The key of a security administrator for approvals was put down for confirmation, or taken back.",
         ("account", "status"),
-        ("key",),
+        ("key", "change"),
     ),
     EventType(
         "rules:operator:proposed",

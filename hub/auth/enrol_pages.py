@@ -25,6 +25,7 @@ VERBS: dict[str, Notice] = {
     "OPEN": ("开立账户", "Open an account"),
     "RESUME": ("恢复账户", "Resume an account"),
     "ENROL": ("登记通行密钥", "Enrol a passkey"),
+    "APPROVER": ("登记规则审批密钥", "Register a key that approves rules"),
 }
 """What may be asked for, in words."""
 
@@ -159,6 +160,7 @@ def _shown(change: PendingChange) -> dict[str, Any]:
         "proposed_at": at,
         "organisation_id": change.organisation_id,
         "is_own": change.is_own,
+        "key_digest": None if change.key_digest is None else change.key_digest.hex(),
     }
 
 

@@ -1,5 +1,6 @@
 """``hub access``: who may see what and why, whose view a change changes, and who approved it (docs/ACCESS.md)."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hub.access.approvals import APPROVALS_NEEDED, approved_by, proposal_of, read_private_key, read_public_key
-from hub.access.compare import Change, compare, in_words
-from hub.access.compile import Decisions, compile_rules, compiled
+from hub.access.compare import changed_bases, compare, in_words
+from hub.access.compile import compile_rules, compiled
 from hub.access.explain import Verdict
 from hub.access.matrix import WORDS, as_cases, as_csv, as_json
 from hub.access.rules import RuleSet
@@ -77,23 +78,26 @@ def diff_command(
     as_json_: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
 ) -> None:
     """Say whose view changes between two sets of rules, cell by cell."""
-    changes = run(_differences(old, new))
+    before, after = run(_two_sets(old, new))
+    bases = changed_bases(before.bases, after.bases)
+    changes = compare(compile_rules(before), compile_rules(after))
     if as_json_:
-        print(json.dumps([change.as_json() for change in changes], indent=1))
+        print(json.dumps([*bases, *(change.as_json() for change in changes)], indent=1))
     else:
-        print("\n".join(in_words(changes)))
+        told = [f"{line['change']}: basis {line['basis']} for everything that it covers" for line in bases]
+        print("\n".join([*told, *in_words(changes)]))
 
 
-async def _differences(old: str, new: str) -> tuple[Change, ...]:
-    return compare(await _decisions(old), await _decisions(new))
+async def _two_sets(old: str, new: str) -> tuple[RuleSet, RuleSet]:
+    return await _rules(old), await _rules(new)
 
 
-async def _decisions(name: str) -> Decisions:
+async def _rules(name: str) -> RuleSet:
     settings = read_settings()
     if name == "program":
-        return compiled(settings.legal_mode)
+        return RuleSet.load(mode=settings.legal_mode)
     if (folder := Path(name)).is_dir():
-        return compile_rules(RuleSet.load(folder, settings.legal_mode))
+        return RuleSet.load(folder, settings.legal_mode)
     database = await open_database(settings)
     owner = await database.connect(DbRole.OWNER)
     try:
@@ -113,7 +117,7 @@ async def _decisions(name: str) -> Decisions:
             remedy="Give a folder, at least 6 characters of a digest, `active` or `program`.",
             code="RULES_UNKNOWN",
         )
-    return compile_rules(RuleSet.of_source(rows[0]["source"]))
+    return RuleSet.of_source(rows[0]["source"])
 
 
 @app.command("explain")
@@ -306,7 +310,7 @@ async def _proposal_line(owner: asyncpg.Connection, row: asyncpg.Record, product
     names = await approved_by(owner, proposal, production=production)
     changes = len(json.loads(proposal.changes))
     return (
-        f"{row['digest'].hex()}  {'in force' if row['in_force'] else 'waiting '}  {changes} cells change,"
+        f"{row['digest'].hex()}  {'in force' if row['in_force'] else 'waiting '}  {changes} changes,"
         f" from {iso(row['effective_from'])}, {len(names)} of {APPROVALS_NEEDED} approvals"
         f": {', '.join(names) or 'none'}"
     )
@@ -354,7 +358,8 @@ def key_command(
     out.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing))
     public = out.with_suffix(".pub")
     public.write_bytes(made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    print(f"Keep {out} to yourself; register {public} with `hub access approver add`.")
+    fingerprint = hashlib.sha256(made.public_key().public_bytes_raw()).hexdigest()
+    print(f"Keep {out} to yourself; register {public} with `hub access approver add`. Fingerprint: {fingerprint}")
 
 
 @approvers.command("add")
@@ -362,7 +367,7 @@ def add_command(
     account: Annotated[str, typer.Argument(help="An account of role SECURITY_ADMIN.")],
     public_key: Annotated[Path, typer.Option(help="PEM file with the public key.")],
 ) -> None:
-    """Register the key of an administrator, in place of the one before."""
+    """Put down the key of an administrator, in place of the one before; another administrator confirms it."""
     raw = read_public_key(public_key)
 
     async def work() -> None:
@@ -370,7 +375,9 @@ def add_command(
             await change_approver(desk, account, raw)
 
     run(work())
-    print(f"Registered for {account}.")
+    fingerprint = hashlib.sha256(raw).hexdigest()
+    print(f"Waits for {account}: another security administrator confirms it at /accounts/changes.")
+    print(f"Fingerprint: {fingerprint}")
 
 
 @approvers.command("revoke")

@@ -61,12 +61,23 @@ def check_endpoint(url: str, *, is_local: bool) -> str:
 
 
 async def send(client: httpx.AsyncClient, keys: KeyService, message: Message) -> str:
-    """Send once; gives ``OK``, or a code that says what went wrong: UNSAFE_ADDRESS, NO_ADDRESS, UNREACHED, HTTP_nnn."""
+    """Send once; gives ``OK``, or a code that says what went wrong: UNSAFE_ADDRESS, NO_ADDRESS, UNREACHED, HTTP_nnn.
+
+    The time is limited as a whole, look-up included: one that answers a byte at a time holds nobody up.
+    """
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await _send(client, keys, message)
+    except TimeoutError:
+        return "UNREACHED"
+
+
+async def _send(client: httpx.AsyncClient, keys: KeyService, message: Message) -> str:
     parts = urlsplit(message.url)
     host = parts.hostname or ""
     try:
         addresses = await _look_up(host, parts.port or (443 if parts.scheme == "https" else 80))
-    except OSError:
+    except socket.gaierror:
         return "NO_ADDRESS"
     if not message.is_local and not all(is_public(address) for address in addresses):
         return "UNSAFE_ADDRESS"
@@ -83,7 +94,7 @@ async def send(client: httpx.AsyncClient, keys: KeyService, message: Message) ->
             _at_address(parts, addresses[0]),
             content=body,
             headers=headers,
-            timeout=_SECONDS,
+            timeout=None,
             extensions={"sni_hostname": host},
         )
         response = await client.send(request, stream=True, follow_redirects=False)

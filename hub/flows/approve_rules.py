@@ -90,16 +90,18 @@ async def approve_rules(
 
 
 async def change_approver(desk: ApprovalDesk, account_id: str, public_key: bytes | None) -> Receipt:
-    """Register the key of a security administrator, or take it back (``None``). Raises :class:`InputError`."""
+    """Put down the key of a security administrator, which counts once another has confirmed it on the page of pending
+    changes; or take the key back (``None``), at once. Raises :class:`InputError`.
+    """
+    facts = {"account": account_id, "status": "REVOKED"}
     async with desk.conn.transaction():
         if public_key is not None:
-            await register_approver(desk.conn, account_id, public_key, desk.at)
+            change = uuid7()
+            await register_approver(desk.conn, account_id, public_key, desk.at, change=change, by=desk.actor)
+            facts |= {"status": "PROPOSED", "change": str(change), "key": public_key.hex()}
         elif not await revoke_approver(desk.conn, account_id, desk.at):
             raise InputError("no key is registered for this account.", code="APPROVER")
-        facts = {"account": account_id, "status": "REVOKED" if public_key is None else "REGISTERED"}
-        entry = rules_entry(
-            "approver:operator:changed", desk.actor, facts | ({} if public_key is None else {"key": public_key.hex()})
-        )
+        entry = rules_entry("approver:operator:changed", desk.actor, facts)
         await append(desk.conn, entry)
         await desk.receipts.ready()
     return await desk.receipts.wait(entry.ev, RECEIPT_SECONDS)
@@ -124,7 +126,7 @@ async def approve_in_sandbox(
             "SELECT true FROM access.approver WHERE public_key = $1 AND revoked_at IS NULL", public_key
         ):
             continue
-        await register_approver(conn, account_id, public_key, at)
+        await register_approver(conn, account_id, public_key, at, change=None, by="hub")
         facts = {"account": account_id, "status": "REGISTERED", "key": public_key.hex()}
         entries.append(rules_entry("approver:operator:changed", "hub", facts))
     proposal = await propose(conn, mode, by="hub", at=at)

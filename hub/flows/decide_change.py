@@ -1,6 +1,7 @@
 """A security administrator approves or refuses what somebody else asked for about an account.
 
-The database asks for the cookie of his session itself, so that the application's login alone can approve nothing.
+The database asks for the cookie of his session itself: no request to the application can approve in his name. That a
+passkey signed the session in is checked by the application, so its own database login is trusted with that.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from hub.store.refusals import refusing
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """What waits for a second person; ``is_own``: it concerns the administrator himself, so another decides."""
+    """What waits for a second person; ``is_own``: it concerns the administrator himself, so another decides.
+
+    ``key_digest``: SHA-256 of the key that is to be registered, if one is.
+    """
 
     change_id: UUID
     account_id: str
@@ -29,6 +33,7 @@ class PendingChange:
     proposed_at: datetime
     organisation_id: str | None
     is_own: bool
+    key_digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,14 @@ async def deliver_changes(connection: asyncpg.Connection, keys: KeyService, cloc
     if not rows:
         return 0
     messages = [Message(str(row["delivery_id"]), row["url"], row["is_local"], row["body"]) for row in rows]
+    taken = 0
     async with httpx.AsyncClient(trust_env=False) as client:
-        codes = await asyncio.gather(*(send(client, keys, message) for message in messages))
-    for row, code in zip(rows, codes, strict=True):
-        await connection.execute("SELECT consent.note_delivery($1, $2, $3)", row["delivery_id"], code, clock())
-    return codes.count("OK")
+        for sent in asyncio.as_completed([_sent(client, keys, message) for message in messages]):
+            delivery_id, code = await sent
+            await connection.execute("SELECT consent.note_delivery($1, $2, $3)", delivery_id, code, clock())
+            taken += code == "OK"
+    return taken
+
+
+async def _sent(client: httpx.AsyncClient, keys: KeyService, message: Message) -> tuple[str, str]:
+    return message.delivery_id, await send(client, keys, message)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.access.compile import CIRCUMSTANCES, Cell, Need, compile_rules, compiled, question
+from hub.access.legal_mode import LegalMode, bases_of
 from hub.access.matrix import as_csv
 from hub.access.parts import PARTS, WRITTEN_NOTICE_PARTS, part_key, part_of
 from hub.access.rules import POLICY_FOLDER, RuleSet
@@ -210,7 +211,13 @@ def test_an_error_inside_cedar_is_never_passed_over() -> None:
 
 def test_the_digest_follows_every_word_of_the_rules() -> None:
     changed = TEXTS | {"limits.cedar": TEXTS["limits.cedar"].replace("is the default", "is  the default")}
-    assert RuleSet(SCHEMA, changed).digest != RuleSet(SCHEMA, TEXTS).digest == RuleSet.load().digest
+    bases = bases_of(LegalMode.LICENSED_BUREAU)
+    mine = RuleSet(SCHEMA, TEXTS, bases=bases)
+    assert RuleSet(SCHEMA, changed, bases=bases).digest != mine.digest == RuleSet.load().digest
+    assert RuleSet(SCHEMA, TEXTS, bases=(*bases, "POST_LOAN")).digest != mine.digest
+    assert RuleSet(SCHEMA, TEXTS).digest != mine.digest, "before kinds of basis were part of the rules"
+    for rules in (mine, RuleSet(SCHEMA, TEXTS)):
+        assert RuleSet.of_source(rules.source).digest == rules.digest
 
 
 def test_the_schema_and_the_frozen_purposes_are_the_same_list() -> None:

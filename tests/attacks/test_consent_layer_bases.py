@@ -223,3 +223,41 @@ async def test_an_objection_opens_the_record_to_one_steward_while_its_case_is_op
     assert own == UUID(str(HOUSEHOLD))
     await end_basis(desk, me("steward"), made.basis_id, OPERATION)
     assert shows_nothing(await world.ask("steward", HEAD, **query))
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "two"),
+    [(BasisKind.EMERGENCY, "TOWNSHIP", "STEWARD"), (BasisKind.JUDICIAL, "REGULATOR", "REGULATOR")],
+)
+async def test_one_person_with_two_accounts_is_one_person(
+    world: World, desk: ConsentDesk, kind: BasisKind, one: str, two: str
+) -> None:
+    for account, role in (("li-1", one), ("li-2", two)):
+        await world.owner.execute(
+            "INSERT INTO auth.account (account_id, role, county_codes, holder, sealed_holder)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            account, role, [COUNTY], b"L" * 33, b"sealed",
+        )  # fmt: skip
+        if account == "li-1":
+            made = await declared(desk, account, kind)
+            await world.owner.execute("UPDATE auth.account SET status = 'CLOSED' WHERE account_id = $1", account)
+    before, entries = await written(world), await recorded(world)
+    with pytest.raises(HubError) as refused:
+        await decide_basis(desk, me("li-2"), made.basis_id, yes=True, operation=OPERATION)
+    assert refused.value.code == "BASIS_UNKNOWN"
+    assert (await written(world), await recorded(world)) == (before, entries)
+
+
+async def test_a_second_basis_takes_the_place_of_the_first_and_tells_nobody_who_exists(
+    world: World, desk: ConsentDesk
+) -> None:
+    for person in (HEAD, STRANGER):
+        for reference in ("文号〔2026〕7号", "文号〔2026〕8号"):
+            made = await declared(desk, "regulator", BasisKind.SUPERVISION, person, reference)
+            decided, _ = await decide_basis(desk, me("regulator-2"), made.basis_id, yes=True, operation=OPERATION)
+            assert decided.status == "IN_FORCE"
+    states = await world.owner.fetch(
+        "SELECT status, count(*) FROM consent.basis WHERE kind = 'SUPERVISION' AND person_id = $1 GROUP BY 1",
+        HEAD.person_id,
+    )
+    assert dict(map(tuple, states)) == {"ENDED": 1, "IN_FORCE": 1}

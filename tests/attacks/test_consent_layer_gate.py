@@ -204,3 +204,23 @@ async def test_members_learn_nothing_of_each_other_from_lists_of_accesses(world:
     assert await of(WIFE.person_id) == before
     own = await world.ask("wife", purpose="SELF_ACCESS", person_id=WIFE.person_id)
     assert {person for person, _, _, _ in own.sections} <= {WIFE.person_id, NOBODY}
+
+
+async def test_a_withdrawal_that_meets_a_resumption_takes_effect(world: World, desk: ConsentDesk) -> None:
+    consent = await given(desk)
+    await suspend_consent(desk, ConsentPause(me("head"), consent, OPERATION))
+    resuming = await world.database.connect(DbRole.APP)
+    try:
+        async with resuming.transaction():
+            await resuming.fetch(
+                "SELECT * FROM consent.change('head', 't1', $1, 'resumeConsent', clock_timestamp(), $2)",
+                consent,
+                uuid4(),
+            )
+            withdrawal = asyncio.create_task(withdraw_consent(desk, ConsentWithdrawal(me("head"), consent, OPERATION)))
+            while not await world.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        assert (await withdrawal)[0].state == "WITHDRAWN"
+    finally:
+        await resuming.close()
+    assert shows_nothing(await world.ask("risk-a", HEAD, parts=list(PARTS)))

@@ -57,12 +57,17 @@ class Bank:
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.answer = "204 No Content"
+        self.is_slow = False
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         self.got.append((headers, await reader.readexactly(int(headers["content-length"]))))
+        while self.is_slow:
+            writer.write(b"H")
+            await writer.drain()
+            await asyncio.sleep(0.02)
         writer.write(f"HTTP/1.1 {self.answer}\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -124,6 +129,19 @@ async def test_what_is_not_taken_is_tried_again_later_and_later(
     assert await deliver_changes(ingest, desk.keys, lambda: now + timedelta(minutes=6)) == 0  # not yet
     assert await deliver_changes(ingest, desk.keys, lambda: now + timedelta(minutes=30)) == 1
     assert await states(world) == [("OK", 4, True)]
+
+
+async def test_an_endpoint_that_answers_a_byte_at_a_time_holds_nobody_up(
+    world: World, desk: ConsentDesk, ingest: asyncpg.Connection, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.consent.webhook._SECONDS", 0.5)
+    await register_endpoint(world.owner, desk.receipts, Endpoint(BANK_A, bank.url, True), operator="op")
+    await given(desk)
+    bank.is_slow = True
+    async with asyncio.timeout(10):
+        assert await deliver_changes(ingest, desk.keys, system_clock) == 0
+    bank.is_slow = False
+    assert await states(world) == [("UNREACHED", 1, False)]
 
 
 async def test_a_dead_endpoint_is_given_up_and_the_list_still_has_it(

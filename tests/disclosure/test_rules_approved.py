@@ -47,7 +47,12 @@ class Office:
             desk = ApprovalDesk(self.owner, receipts, "operator", datetime.now(UTC))
             match act:
                 case "register":
-                    return await change_approver(desk, name, self.private[name].public_key().public_bytes_raw())
+                    done = await change_approver(desk, name, self.private[name].public_key().public_bytes_raw())
+                    # As another administrator does on the page of pending changes (tests/people/test_approvers.py).
+                    await self.owner.execute(
+                        "UPDATE access.approver SET confirmed_at = registered_at WHERE account_id = $1", name
+                    )
+                    return done
                 case "revoke":
                     return await change_approver(desk, name, None)
                 case "approve":
@@ -129,7 +134,7 @@ async def test_a_key_that_was_taken_back_signs_nothing_more(office: Office) -> N
         "UPDATE access.policy_proposal SET effective_from = effective_from - interval '1 day'",
         "UPDATE access.policy_proposal SET legal_mode = 'PUBLIC_PLATFORM'",
         "UPDATE access.policy_approval SET signature = decode(repeat('00', 64), 'hex') WHERE account_id = 'li'",
-        "UPDATE access.approver SET registered_at = registered_at + interval '1 day' WHERE account_id = 'li'",
+        "UPDATE access.approver SET confirmed_at = confirmed_at + interval '1 day' WHERE account_id = 'li'",
     ],
 )
 async def test_what_was_not_signed_does_not_count(office: Office, tampering: str) -> None:
@@ -142,6 +147,21 @@ async def test_what_was_not_signed_does_not_count(office: Office, tampering: str
     await office.owner.execute(tampering)
     with pytest.raises(SettingsError, match="of 2 approvals"):
         await check_approved(office.owner, office.digest, production=True)
+
+
+async def test_rules_in_force_keep_their_approvals_when_they_are_proposed_again(office: Office) -> None:
+    for name in ("li", "wang"):
+        await office.act("register", name)
+    await office.act("propose")
+    for name in ("li", "wang"):
+        await office.act("approve", name)
+    assert await office.load()
+    await office.act("propose")
+    await check_approved(office.owner, office.digest, production=True)
+    # The kinds of basis are part of what was approved: one that is there in the database only is found at the start.
+    await office.owner.execute("INSERT INTO access.mode_basis (digest, kind) VALUES ($1, 'POST_LOAN')", office.digest)
+    with pytest.raises(SettingsError, match="POST_LOAN"):
+        await check_published(office.owner, office.keys)
 
 
 async def test_the_sandboxs_generated_administrators_count_in_the_sandbox_only(office: Office) -> None:
