@@ -25,6 +25,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_bytes(value)).hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """Hexadecimal SHA-256 of a text in UTF-8, as ``sha256sum`` gives it: what the log says of an address or a name."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _check(value: Any) -> None:
     match value:
         case None | bool():

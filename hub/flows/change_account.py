@@ -102,7 +102,9 @@ async def open_account(desk: AccountDesk, account: NewAccount, *, operator: str)
                 change,
                 operator,
             )
-        more = {} if account.organisation_id is None else {"organisation": account.organisation_id}
+        more: dict[str, Any] = {} if account.organisation_id is None else {"organisation": account.organisation_id}
+        if account.county_codes:
+            more["counties"] = sorted(account.county_codes)
         person = account.person_id
         ev = await _record(
             conn, account.account_id, account.role, row["status"], operator, person, row["change_id"], more

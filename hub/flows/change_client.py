@@ -83,6 +83,8 @@ async def list_clients(desk: AccountDesk) -> list[dict[str, Any]]:
             "counties": list(row["county_codes"]),
             "purposes": list(row["purposes"]),
             "subjectsPerDay": row["max_subjects_per_day"],
+            "dpopRequired": row["is_dpop_required"],
+            "redirectUris": list(row["redirect_uris"]),
             "keys": [digest(key) for key in json.loads(row["jwks"])["keys"]],
             "oldKeysUntil": None if row["old_keys_until"] is None else iso(row["old_keys_until"]),
             "officers": row["officers"] if row["officers_since"] is not None else None,

@@ -69,7 +69,14 @@ async def open_account(conn: asyncpg.Connection, receipts: Receipts, account: Ac
                 actor=operator,
                 decision=Decision.ALLOW,
                 policy=POLICY,
-                facts={"account": account.account_id, "role": account.role.value, "status": "ACTIVE"},
+                facts={
+                    "account": account.account_id,
+                    "role": account.role.value,
+                    "status": "ACTIVE",
+                    "counties": sorted(account.county_codes),
+                    "villages": sorted(account.village_codes),
+                }
+                | ({} if account.organisation_id is None else {"organisation": account.organisation_id}),
             ),
         )
         await receipts.ready()

@@ -12,7 +12,7 @@ from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
-from hub.core.canonical import digest
+from hub.core.canonical import digest, text_digest
 from hub.core.ids import uuid7
 
 POLICY = "registration-1"
@@ -46,11 +46,16 @@ async def register_client(
         if organisation is not None:
             await save_organisation(conn, organisation)
         status = await save_client(conn, client)
-        facts = {
+        facts = _named(organisation) | {
+            "organisation": client.organisation_id,
             "role": client.role.value,
             "status": status,
-            "keys": [digest(key) for key in client.jwks["keys"]],
+            "counties": sorted(client.county_codes),
+            "purposes": sorted(client.purposes),
+            "subjectsPerDay": client.max_subjects_per_day,
+            "dpopRequired": client.is_dpop_required,
         }
+        facts |= _keys_and_addresses(client)
         await append(conn, registration_entry(ev, client.client_id, facts, operator))
         await receipts.ready()
     return Registered(status, await receipts.wait(ev, _RECEIPT_SECONDS))
@@ -65,10 +70,25 @@ async def register_app(conn: asyncpg.Connection, receipts: Receipts, app: App, *
     async with conn.transaction():
         await conn.execute("SET LOCAL lock_timeout = '5s'")
         status = await save_app(conn, app)
-        facts = {"role": "APP", "status": status, "keys": [digest(key) for key in app.jwks["keys"]]}
+        facts = {"role": "APP", "status": status, "names": text_digest(f"{app.name_zh}\n{app.name_en}")}
+        facts |= _keys_and_addresses(app)
         await append(conn, registration_entry(ev, app.client_id, facts, operator))
         await receipts.ready()
     return Registered(status, await receipts.wait(ev, _RECEIPT_SECONDS))
+
+
+def _named(organisation: Organisation | None) -> dict[str, Any]:
+    """The names under which people meet an organisation, where they were given: a renamed bank asks as another one."""
+    if organisation is None:
+        return {}
+    return {"names": text_digest(f"{organisation.name_zh}\n{organisation.name_en}")}
+
+
+def _keys_and_addresses(client: Client | App) -> dict[str, Any]:
+    return {
+        "keys": [digest(key) for key in client.jwks["keys"]],
+        "redirectUris": sorted(text_digest(uri) for uri in client.redirect_uris),
+    }
 
 
 def registration_entry(ev: UUID, client_id: str, facts: Mapping[str, Any], operator: str) -> PendingEntry:

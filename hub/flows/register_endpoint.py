@@ -1,6 +1,7 @@
 """An operator registers where an organisation or a source wants to be told; always recorded."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
@@ -9,6 +10,7 @@ from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
 from hub.consent.webhook import check_endpoint
+from hub.core.canonical import text_digest
 from hub.core.errors import InputError
 from hub.core.ids import uuid7
 
@@ -40,15 +42,18 @@ async def register_endpoint(
             )
             if closed == "UPDATE 0":
                 raise InputError("this recipient has no endpoint.", code="ENDPOINT_UNKNOWN")
+            facts: dict[str, Any] = {"status": "CLOSED"}
         else:
+            url = check_endpoint(endpoint.url, is_local=endpoint.is_local)
             await conn.execute(
                 """INSERT INTO consent.endpoint (recipient, url, is_local) VALUES ($1, $2, $3)
                    ON CONFLICT (recipient) DO UPDATE SET url = EXCLUDED.url, is_local = EXCLUDED.is_local,
                        status = 'ACTIVE', registered_at = clock_timestamp()""",
                 endpoint.recipient,
-                check_endpoint(endpoint.url, is_local=endpoint.is_local),
+                url,
                 endpoint.is_local,
             )
+            facts = {"status": "ACTIVE", "address": text_digest(url)}
         await append(
             conn,
             PendingEntry(
@@ -59,11 +64,7 @@ async def register_endpoint(
                 actor=operator,
                 decision=Decision.ALLOW,
                 policy=POLICY,
-                facts={
-                    "recipient": endpoint.recipient,
-                    "status": "CLOSED" if endpoint.url is None else "ACTIVE",
-                    "local": endpoint.is_local,
-                },
+                facts=facts | {"recipient": endpoint.recipient, "local": endpoint.is_local},
             ),
         )
         await receipts.ready()

@@ -17,6 +17,7 @@ from joserfc.jwk import OKPKey
 
 from hub.consent.record import SIGNING_KEY, public_jwk
 from hub.consent.webhook import Message, check_endpoint, is_public, send
+from hub.core.canonical import text_digest
 from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
 from hub.flows.consent_change import ConsentDesk
@@ -28,6 +29,7 @@ from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.attacks.consent_world import OPERATION, PARTS, asked, given, me, open_desk, recorded, shows_nothing
+from tests.audit.entries import facts_of
 from tests.disclosure.world import BANK_A, HEAD, World
 
 
@@ -90,7 +92,10 @@ async def states(world: World) -> list[Any]:
 async def test_a_withdrawal_is_told_signed_and_once(
     world: World, desk: ConsentDesk, ingest: asyncpg.Connection, bank: Bank
 ) -> None:
-    await register_endpoint(world.owner, desk.receipts, Endpoint(BANK_A, bank.url, True), operator="op")
+    receipt = await register_endpoint(world.owner, desk.receipts, Endpoint(BANK_A, bank.url, True), operator="op")
+    assert await facts_of(world.database, desk.keys, receipt) == {
+        "recipient": BANK_A, "status": "ACTIVE", "local": True, "address": text_digest(bank.url),
+    }  # fmt: skip
     consent = await given(desk)
     await withdraw_consent(desk, ConsentWithdrawal(me("head"), consent, OPERATION))
     assert await deliver_changes(ingest, desk.keys, system_clock) == 2

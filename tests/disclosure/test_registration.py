@@ -1,8 +1,10 @@
 """Registration of systems: what is refused, what is recorded, and that the next query follows it."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,11 @@ from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.cli import main
 from hub.cli.client import _read_keys
+from hub.core.canonical import digest, text_digest
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
-from hub.flows.register_client import register_client
+from hub.flows.register_client import register_app, register_client
+from tests.audit.entries import facts_of
 
 from .world import COUNTY, HEAD, World
 
@@ -57,6 +61,39 @@ async def test_a_registered_system_may_ask_and_a_suspended_one_may_not(world: Wo
     )
     assert tuple(kept) == ("CLOSED", 10, "New Bank")
     assert await world.owner.fetchval(_ENTRIES) == entries > 0
+
+
+async def test_the_log_says_which_rights_a_registration_gives(world: World, tmp_path: Path) -> None:
+    sequencer = Sequencer(world.database, world.keys, tmp_path / "guard")
+    wider: dict[str, object] = {
+        "county_codes": (COUNTY, "533122"), "purposes": (Purpose.LOAN_APPLICATION, Purpose.GUARANTOR_REVIEW),
+        "max_subjects_per_day": 999, "redirect_uris": ("https://elsewhere.example/cb",), "is_dpop_required": False,
+    }  # fmt: skip
+    async with sequencer.running(), Receipts(world.database, sequencer) as receipts:
+
+        async def told(**change: object) -> dict[str, Any]:
+            done = await register_client(
+                world.owner,
+                receipts,
+                replace(SYSTEM, **change),  # type: ignore[arg-type]
+                operator="root",
+                organisation=BANK,
+            )
+            return await facts_of(world.database, world.keys, done.receipt)
+
+        before, after = await told(), await told(**wider)
+        app = await register_app(world.owner, receipts, APP, operator="root")
+        of_app = await facts_of(world.database, world.keys, app.receipt)
+    assert before == {
+        "client": "new-1", "organisation": BANK.organisation_id, "role": "LOAN_OFFICER", "status": "ACTIVE",
+        "names": text_digest("新银行\nNew Bank"), "counties": [COUNTY], "purposes": ["LOAN_APPLICATION"],
+        "subjectsPerDay": 10, "dpopRequired": True, "keys": [digest(KEYS["keys"][0])], "redirectUris": [],
+    }  # fmt: skip
+    assert {name for name in before if after[name] != before[name]} == {
+        "counties", "purposes", "subjectsPerDay", "redirectUris", "dpopRequired",
+    }  # fmt: skip
+    assert after["redirectUris"] == [hashlib.sha256(b"https://elsewhere.example/cb").hexdigest()]
+    assert of_app["redirectUris"] == [text_digest(*APP.redirect_uris)]
 
 
 @pytest.mark.parametrize(

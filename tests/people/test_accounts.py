@@ -19,7 +19,8 @@ from hub.flows.change_account import (
     unassign_village,
 )
 from hub.flows.enrol_passkey import issue_enrolment, revoke_passkey
-from tests.api.world import BANK_A, HEAD, Api
+from tests.api.world import BANK_A, COUNTY, HEAD, Api
+from tests.audit.entries import facts_of
 
 from .authenticator import ES256, PRESENT, VERIFIED, Authenticator
 from .browser import ORIGIN, Browser, browser
@@ -45,6 +46,8 @@ async def test_a_collector_joins_moves_and_leaves(api: Api) -> None:
     async with staff_of(api) as staff:
         opened = await staff.open("collector-7", Role.COLLECTOR, LI)
         assert (opened.status, opened.change_id) == ("ACTIVE", None)
+        told = await facts_of(api.hub.database, api.keys, opened.receipt)
+        assert told == {"account": "collector-7", "role": "COLLECTOR", "status": "ACTIVE", "counties": [COUNTY]}
         made = await staff.passkey("collector-7")
         today = day_of(system_clock())
         villages = "SELECT (access.find_asker('collector-7')).village_codes"
@@ -126,6 +129,7 @@ async def test_accounts_that_watch_others_take_two_people(api: Api) -> None:
         second = await staff.open("security-2", Role.SECURITY_ADMIN, WANG)
         auditor = await staff.open("auditor-1", Role.AUDITOR, ZHAO)
         assert {second.status, auditor.status} == {"PENDING"}
+        assert (await facts_of(api.hub.database, api.keys, auditor.receipt))["counties"] == [COUNTY]
         for account in ("security-2", "auditor-1"):
             await one.open("/accounts/changes")
             assert account in one.page.text
