@@ -22,6 +22,7 @@ class AlertKind(StrEnum):
     DENIED = "DENIED"
     NO_RESULT = "NO_RESULT"
     ASSISTED = "ASSISTED"
+    BREACH = "BREACH"
 
 
 class AlertOutcome(StrEnum):

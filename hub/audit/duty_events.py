@@ -25,6 +25,39 @@ DUTY_EVENTS = (
         ("account", "expiresAt"),
     ),
     EventType(
+        "breach:operator:opened",
+        Kind.ADMIN,
+        "A breach of personal data became known.",
+        ("breach", "what", "discoveredAt", "publicInterest"),
+    ),
+    EventType(
+        "breach:operator:assessed",
+        Kind.ADMIN,
+        "How far a breach reaches was worked out, and whether the persons are told; it waits for a decision.",
+        ("breach", "categories", "reached", "minors", "tellPersons", "notice"),
+        ("since", "until", "about", "counties"),
+    ),
+    EventType(
+        "breach:administrator:decided",
+        Kind.ADMIN,
+        "A security administrator decided on the assessment of a breach.",
+        ("breach", "tellPersons"),
+    ),
+    EventType(
+        "breach:operator:notified",
+        Kind.ADMIN,
+        "A duty after a breach was done: a remedy, a report, or a notice.",
+        ("breach", "duty", "dueAt", "late"),
+        ("channel", "told"),
+    ),
+    EventType(
+        "breach:hub:told", Kind.ADMIN, "Persons were told that a breach reaches their data.", ("breach",), ("channel",)
+    ),
+    EventType(
+        "breach:hub:overdue", Kind.ADMIN, "A duty after a breach was not done in time.", ("breach", "duty", "dueAt")
+    ),
+    EventType("breach:operator:closed", Kind.ADMIN, "A breach was closed; all its duties are done.", ("breach",)),
+    EventType(
         "report:resident:issued",
         Kind.QUERY,
         "A numbered report of the own record was issued to a resident.",

@@ -5,6 +5,7 @@ from typing import Literal
 from hub.audit.events import EVENTS
 
 _EVENTS_ZH = {
+    "breach:hub:told": "告知本人：一起安全事件涉及本人信息",
     "assistance:desk:begun": "有人协助本人查看自己的档案",
     "code:steward:issued": "核实身份后为本人打印了一次性协助查询码",
     "report:resident:issued": "本人领取了信用报告",

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hub.auth.assist_pages import AssistPages
+from hub.auth.breach_pages import BreachPages
 from hub.auth.forms import Cookies, FormGuard, read_form
 from hub.auth.passkeys import Passkeys
 from hub.auth.sign_in import SignInDesk
@@ -135,13 +136,14 @@ class EnrolPages:
 
 
 def people_routes(desk: AccountDesk, sign_in: SignInDesk, public_url: str, assistance: AssistanceDesk) -> list[Route]:
-    """All pages of people: signing in and out, enrolling a passkey, approving changes of accounts, help at the desk."""
+    """All pages of people: signing in and out, enrolling a passkey, approvals, help at the desk."""
     guard = FormGuard(desk.keys, Cookies(public_url))
     passkeys, pages = Passkeys(public_url, desk.keys, desk.clock), Pages(guard)
     return [
         *sign_in_routes(SignInPages(desk, sign_in, passkeys, guard, pages)),
         *EnrolPages(desk, sign_in, passkeys, guard, pages).routes(),
         *AssistPages(assistance, sign_in, guard, pages).routes(),
+        *BreachPages(desk, sign_in, guard, pages).routes(),
     ]
 
 

@@ -53,6 +53,7 @@ NOTICES: dict[str, Notice] = {
         "Another security administrator, signed in with a passkey, does this.",
     ),
     "ACCOUNT_UNKNOWN": ("没有此项，或已处理。", "There is no such thing any more."),
+    "BREACH_STATE": ("此事件没有待决定的评估。", "No assessment of this breach waits for a decision."),
     "ASSISTANCE_REFUSED": (
         "此查询码在本柜台不能使用：请核对账户和查询码；查询码七日内有效、只能用一次、最多可试五次。",
         "This code opens nothing at this desk. A code is good for seven days, once, and for five tries.",

@@ -31,6 +31,7 @@ COMMANDS = {
     "coverage": "hub.cli.coverage",
     "account": "hub.cli.account",
     "report": "hub.cli.report",
+    "breach": "hub.cli.breach",
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
     "basis": "hub.cli.basis",

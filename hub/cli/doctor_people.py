@@ -42,6 +42,13 @@ SELECT count(DISTINCT c.organisation_id) FROM access.client c
 """
 
 
+_OVERDUE = """
+SELECT count(*) FROM access.breach_duty d JOIN access.breach b ON b.breach_id = d.breach_id
+ WHERE d.done_at IS NULL AND d.due_at < clock_timestamp() AND b.state <> 'CLOSED'
+"""
+_BREACHES = "SELECT count(*) FROM access.breach WHERE state <> 'CLOSED'"
+
+
 async def check_people(connection: asyncpg.Connection) -> list[Finding]:
     """Whether accounts, passkeys and officers are in order. ``connection`` is the owner's."""
     staff: int = await connection.fetchval(_STAFF)
@@ -49,6 +56,7 @@ async def check_people(connection: asyncpg.Connection) -> list[Finding]:
     found = [_accounts(staff, bare)]
     if staff:
         found += _administration(await connection.fetchval(_ADMINISTRATORS), await connection.fetchval(_SANDBOX))
+    found.append(_breaches(await connection.fetchval(_BREACHES), await connection.fetchval(_OVERDUE)))
     found.append(_passkeys(await connection.fetchval(_UNUSED, _UNUSED_DAYS)))
     left = [row["organisation_id"] for row in await connection.fetch(_LEFT)]
     found.append(_officers(left, await connection.fetchval(_NO_REGISTER)))
@@ -88,6 +96,17 @@ def _administration(administrators: int, sandbox: int) -> list[Finding]:
             )
         )
     return found
+
+
+def _breaches(open_ones: int, overdue: int) -> Finding:
+    if overdue:
+        return Finding(
+            "breaches",
+            False,
+            f"{overdue} duties of {open_ones} open breaches were not done in time.",
+            "`hub breach list` shows them; report and tell first, explain the delay, then `hub breach notify`.",
+        )
+    return Finding("breaches", True, f"no duty after a breach is overdue ({open_ones} open breaches).")
 
 
 def _passkeys(unused: int) -> Finding:

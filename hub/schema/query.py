@@ -14,6 +14,7 @@ from hub.schema.consent_steps import resolve_consent_changes, resolve_consent_re
 from hub.schema.coverage import resolve_coverage
 from hub.schema.explanations import resolve_explain_access
 from hub.schema.links import resolve_link_review, resolve_link_reviews
+from hub.schema.notices import resolve_notices
 from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
 from hub.schema.scorecards import resolve_source_scorecards
 from hub.schema.types.alerts import SecurityAlertsResult
@@ -24,6 +25,7 @@ from hub.schema.types.consent_steps import ConsentChangesResult, ConsentReceiptR
 from hub.schema.types.coverage import CoverageResult
 from hub.schema.types.explanations import ExplainAccessResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
+from hub.schema.types.notices import NoticesResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 from hub.schema.types.quarantine import QuarantineRowsResult, QuarantineSummaryResult
 from hub.schema.types.scorecards import SourceScorecardsResult
@@ -62,6 +64,9 @@ class Query:
     explain_access: ExplainAccessResult = strawberry.field(
         resolver=resolve_explain_access,
         description="这一次查询为何能看到或看不到。 Why an access of the own list showed what it did, then and now.",
+    )
+    notices: NoticesResult = strawberry.field(
+        resolver=resolve_notices, description="平台须主动告知本人的事项。 What the resident who asks has to be told."
     )
     audit_events: AuditEventsResult = strawberry.field(
         resolver=resolve_audit_events,

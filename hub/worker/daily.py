@@ -12,6 +12,7 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, day_of
+from hub.flows.breaches import watch_breaches
 from hub.flows.check_consents import check_consents
 from hub.flows.declare_basis import watch_bases
 from hub.flows.expire_consents import expire_consents
@@ -68,12 +69,17 @@ async def _raise(day: Day) -> object:
     return await raise_alerts(day.connection, day.receipts, day.clock)
 
 
+async def _watch_breaches(day: Day) -> int:
+    return await watch_breaches(day.connection, day.receipts, day.clock)
+
+
 JOBS = (
     Job("refresh-sections", _refresh),
     Job("purge-adverse", _purge),
     Job("expire-consents", _expire),
     Job("check-consents", _check_consents),
     Job("watch-bases", _watch_bases),
+    Job("watch-breaches", _watch_breaches),
     Job("raise-alerts", _raise),
 )
 """In the order in which they are done."""

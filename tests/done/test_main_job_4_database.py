@@ -38,8 +38,8 @@ MAY_CALL = {
     "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",
     "auth.pending_changes", "auth.decide_change",
     # Duties toward people.
-    "access.issue_report", "access.own_challenges", "auth.assistance_of", "auth.begin_assisted", "auth.end_assisted",
-    "auth.try_assistance",
+    "access.breaches_to_decide", "access.decide_breach", "access.issue_report", "access.own_challenges",
+    "access.own_notices", "auth.assistance_of", "auth.begin_assisted", "auth.end_assisted", "auth.try_assistance",
 }  # fmt: skip
 """Every function of the hub's own that hub_app may execute."""
 

@@ -14,7 +14,7 @@ ALERT_KIND = strawberry.enum(
     name="SecurityAlertKind",
     description="CANARY: a person was asked about who does not exist. OFFICER_RATE, VILLAGE_RATE: far more queries "
     "than usual. DENIED: far more refused ones. NO_RESULT: most queries led to no loan. ASSISTED: a village desk tried "
-    "more often on a day than it may.",
+    "more often on a day than it may. BREACH: a duty after a breach was not done in time.",
 )
 ALERT_OUTCOME = strawberry.enum(
     AlertOutcome, name="SecurityAlertOutcome", description="What a look at the alarm found."

@@ -50,7 +50,7 @@ class ConsentChange:
     delivery_id: strawberry.ID = strawberry.field(
         description="消息编号，供去重。 Its id; it may arrive by message too."
     )
-    topic: str = strawberry.field(description="CONSENT、CHALLENGE、CORRECTION。 What it is about.")
+    topic: str = strawberry.field(description="CONSENT、CHALLENGE、CORRECTION、BREACH。 What it is about.")
     request_id: strawberry.ID | None = strawberry.field(description="请求编号。 The request.")
     consent_id: strawberry.ID | None = strawberry.field(description="同意编号。 The consent.")
     purpose: str | None = strawberry.field(description="目的。 What for.")
