@@ -126,6 +126,13 @@ class Settings:
         "Of a thousand recorded decisions, how many are run again through Cedar to see whether the gate did what the "
         "rules say. 0: none.",
     )
+    even_step: int = _setting(
+        "HUB_EVEN_STEP_MS",
+        _number(1, 1000),
+        "100",
+        "Answers that say nothing about a person (denials, requests for consent) leave at a whole multiple of so many "
+        "milliseconds after the question, so that their time says nothing either. Well above what the hub takes.",
+    )
     pool_size: int = _setting(
         "HUB_POOL_SIZE", _number(1, 90), "8", "Most database connections that the API holds open for queries."
     )

@@ -20,6 +20,7 @@ from hub.core.disclosure import Asker
 from hub.core.errors import StoreError
 from hub.core.ids import uuid7
 from hub.core.names import Role
+from hub.flows.even_time import EVEN_STEP
 from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
 
@@ -52,12 +53,16 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class ConsentDesk:
-    """Everything that a change of consent needs: connections as ``hub_app``, keys, the audit log, the clock."""
+    """Everything that a change of consent needs: connections as ``hub_app``, keys, the audit log, the clock.
+
+    Answers to requests for consent leave in steps of ``even_step`` seconds.
+    """
 
     pool: asyncpg.Pool
     keys: KeyService
     receipts: Receipts
     clock: Clock = system_clock
+    even_step: float = EVEN_STEP
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[asyncpg.Connection]:

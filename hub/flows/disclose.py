@@ -32,6 +32,7 @@ from hub.core.errors import AuditError, HubError, InputError, RefusedError, Stor
 from hub.core.ids import uuid7
 from hub.core.names import AbsenceReason, WithheldReason
 from hub.core.text import normalise_name
+from hub.flows.even_time import EVEN_STEP, Departure
 from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
 
@@ -65,8 +66,8 @@ class _Waiting:
 class Discloser:
     """Answers disclosure requests over a pool of connections as ``hub_app``.
 
-    ``lanes`` round trips run at a time; ``waiting_max`` requests may wait, further ones are refused as busy. Use it as
-    an asynchronous context manager.
+    ``lanes`` round trips run at a time; ``waiting_max`` requests may wait, further ones are refused as busy. Answers
+    that name nobody leave in steps of ``even_step`` seconds. Use it as an asynchronous context manager.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class Discloser:
         lanes: int = 2,
         waiting_max: int = 1024,
         deadline: float = 10.0,
+        even_step: float = EVEN_STEP,
     ) -> None:
         self._pool = pool
         self._keys = keys
         self._receipts = receipts
         self._deadline = deadline
+        self._even_step = even_step
         self._lane_count = lanes
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(waiting_max)
         self._lanes: list[asyncio.Task[None]] = []
@@ -109,7 +112,7 @@ class Discloser:
         :class:`AuditError` where the log does not record, :class:`StoreError` where the database does not answer
         or too many requests wait. In all of these nothing of the record leaves.
         """
-        ev = uuid7()
+        ev, departure = uuid7(), Departure(self._even_step)
         wire = await self._wire(request, ev)
         waiting = _Waiting(request, ev, wire, asyncio.get_running_loop().create_future())
         try:
@@ -118,6 +121,8 @@ class Discloser:
             raise _busy("Too many requests are waiting.") from None
         answer = await waiting.answer
         receipt = await self._receipts.wait(ev, self._deadline)
+        if answer["person_id"] is None:
+            await departure.wait()  # whether there is such a person must not show in the time either
         if answer["refusal"] is not None:
             sentence, remedy = _REFUSALS[answer["refusal"]]
             raise RefusedError(sentence, remedy=remedy, code=answer["refusal"])

@@ -1,4 +1,4 @@
-"""An organisation asks a person for consent. The answer is the same whether or not there is such a person."""
+"""An organisation asks a person for consent. The answer and its time are the same whether or not there is such a person."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from hub.core.ids import uuid7
 from hub.core.names import Purpose
 from hub.core.text import normalise_name
 from hub.flows.consent_change import POLICY, RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
+from hub.flows.even_time import in_even_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class ConsentRequested:
 
 async def request_consent(desk: ConsentDesk, request: ConsentRequest) -> tuple[ConsentRequested, Receipt]:
     """Store the request and record it. Raises :class:`InputError`, :class:`RefusedError` or :class:`AuditError`."""
+    async with in_even_time(desk.even_step):
+        return await _request(desk, request)
+
+
+async def _request(desk: ConsentDesk, request: ConsentRequest) -> tuple[ConsentRequested, Receipt]:
     parts = tuple(part_key(part) for part in dict.fromkeys(request.parts))
     now, request_id, ev = desk.clock(), uuid7(), uuid7()
     answer_by = now + request.answer_within

@@ -36,7 +36,7 @@ async def open_desk(world: World, folder: Path) -> AsyncIterator[ConsentDesk]:
     pool = await world.database.pool(DbRole.APP, size=4)
     sequencer = Sequencer(world.database, world.keys, folder / "guard")
     async with sequencer.running(), Receipts(world.database, sequencer) as receipts:
-        yield ConsentDesk(pool, world.keys, receipts)
+        yield ConsentDesk(pool, world.keys, receipts, even_step=0.001)
     await pool.close()
 
 
