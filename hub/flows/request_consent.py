@@ -1,4 +1,4 @@
-"""An organisation asks a person for consent. The answer and its time are the same whether or not there is such a person."""
+"""An organisation asks a person for consent. Answer and time are the same whether or not there is such a person."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -117,10 +117,10 @@ async def test_attack_49_the_time_of_a_denial_does_not_tell_why(
 ) -> None:
     """2,000 interleaved calls for each of unknown person, no consent and withdrawn.
 
-    Statistic: a sign test over rounds (:func:`p_of_sign`) for each two classes; each may be surprising at a third of
-    ``FALSE_ALARM``, so that a hub without the fault fails once in ten thousand runs. Positive control in the same rounds:
-    a fourth class, an unknown person again, with one look-up by index more after the answer. The same statistic must see
-    it.
+    Statistic: a sign test over rounds (:func:`p_of_sign`) for each two classes; the limit of each is a third of
+    ``FALSE_ALARM``, so that a hub without the fault fails once in ten thousand runs. Positive control in the same
+    rounds: a fourth class, an unknown person again, with one look-up by index more after the answer. The same
+    statistic must see it.
     """
     async with denying(database, keys, tmp_path) as discloser:
         looking = await database.pool(DbRole.OWNER, size=ASKING)
