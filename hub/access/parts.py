@@ -15,8 +15,8 @@ class PartFacts:
     """What the rules know of one part.
 
     ``classes``: ``register`` (who and where), ``fact`` (what an agency reported or what follows from it), ``sensitive``
-    (个人信息保护法 art. 28 and everything that needs written notice), ``written-notice`` (征信业管理条例 art. 14(2)).
-    ``household``: the section is about the household, not about one person.
+    (个人信息保护法 art. 28 and everything that needs written notice), ``written-notice`` (征信业管理条例 art. 14(2)),
+    ``person`` (about one person). ``household``: the section is about the household, not about one person.
     """
 
     part: Part
@@ -25,7 +25,7 @@ class PartFacts:
 
 
 def _facts(category: Category, form: Form, *classes: str, household: bool = False) -> PartFacts:
-    return PartFacts(Part(category, form), frozenset(classes), household)
+    return PartFacts(Part(category, form), frozenset(classes if household else (*classes, "person")), household)
 
 
 PART_FACTS: tuple[PartFacts, ...] = (

@@ -52,6 +52,7 @@ from typing import Any
 from hub.audit.admin_events import ADMIN_EVENTS
 from hub.audit.duty_events import DUTY_EVENTS
 from hub.audit.event_types import Decision, EventType, Kind
+from hub.audit.guardian_events import GUARDIAN_EVENTS
 from hub.core.errors import AuditError
 
 __all__ = ["EVENTS", "NAME", "Decision", "EventType", "Kind", "check_event"]
@@ -106,6 +107,8 @@ _ALL = (
     # Readings: something left the hub, or was asked for and refused.
     _reading("history:resident:queried", "A resident read who looked at his data."),
     _reading("decision:resident:explained", "A resident had explained why an access showed what it did."),
+    _reading("history:guardian:queried", "A guardian read who looked at the data of a ward."),
+    _reading("household:guardian:queried", "A guardian read what is held about a ward."),
     _reading("household:resident:queried", "A resident read his own household record."),
     EventType(
         "decision:auditor:explained",
@@ -217,6 +220,11 @@ _ALL = (
     _consent("consent:client:revoked", "A recipient ended a consent that it had been given."),
     _consent("consent:hub:ended", "A consent ended by law, as with a person's death."),
     _consent("consent:hub:frozen", "A consent whose stored record proves nothing any more was put out of force."),
+    _consent("consent:guardian:agreed", "A guardian agreed for a ward; what the age demands is not complete with it."),
+    _consent("consent:guardian:granted", "A guardian gave consent for a ward, alone or as the last who had to agree."),
+    _consent("consent:guardian:refused", "A guardian refused for a ward."),
+    _consent("consent:guardian:withdrawn", "A guardian took a consent for a ward back."),
+    _consent("consent:resident:agreed", "A minor agreed; what the age demands is not complete with it."),
     _consent("consent:resident:granted", "A person gave consent."),
     _consent("consent:resident:resumed", "A person let a paused consent count again."),
     _consent("consent:resident:refused", "A person refused a request for consent."),
@@ -323,6 +331,7 @@ _ALL = (
     # Administration.
     *ADMIN_EVENTS,
     *DUTY_EVENTS,
+    *GUARDIAN_EVENTS,
     # Erasure.
     EventType(
         "person:operator:erased",

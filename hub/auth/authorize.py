@@ -172,7 +172,8 @@ class AuthorizePages:
         except RefusedError:
             raise _PageError("NOT_YOURS", 403) from None
         for shown in mine:
-            if shown.request.request_id == request_id:
+            # On this page people decide alone; about a minor it is decided where a guardian is at hand.
+            if shown.request.request_id == request_id and shown.request.minor is None:
                 return shown
         raise _PageError("NOT_YOURS", 403)
 

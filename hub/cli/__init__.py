@@ -35,6 +35,7 @@ COMMANDS = {
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
     "basis": "hub.cli.basis",
+    "guardian": "hub.cli.guardian",
     "access": "hub.cli.access",
     "keys": "hub.cli.keys",
     "alerts": "hub.cli.alerts",

@@ -69,6 +69,23 @@ HEIGHTENED_NOTICE = (
 """The notice of adverse consequences (征信业管理条例 art. 14(2), 19)."""
 
 
+MINOR_NOTICE = (
+    "此请求涉及一名未成年人的信息。已满14周岁的，须监护人和本人都同意才有效；任何一方都可以随时撤回，立即生效。年满18周岁时自动失效。",
+    "This is about the data of a minor. From the age of 14 on it counts only if a guardian and the minor both agree;"
+    " each of them may take it back at any time, at once. It ends by itself at the age of 18.",
+)
+"""What whoever agrees about a minor has to know (民法典 art. 17 to 20)."""
+
+CHILD_NOTICE = (
+    "特别提示：不满14周岁的儿童的个人信息都是敏感个人信息。是否提供由监护人决定，不同意不会影响孩子的任何其他权益；"
+    "只向上述机构、只为上述目的提供，到期删除。监护人须单独确认已阅读本提示。",
+    "Please note: all data of a child under 14 are sensitive. A guardian decides whether they are given; refusing harms"
+    " no other right of the child. They are given to this organisation and for this purpose only, and deleted when"
+    " it is over. A guardian has to accept this notice separately.",
+)
+"""The separate notice for children under 14 (个人信息保护法 art. 28, 30, 31)."""
+
+
 def needs_written_notice(part: str) -> bool:
     """Whether a part (``category/FORM``) needs the heightened notice."""
     return part.partition("/")[0] in WRITTEN_NOTICE_CATEGORIES
@@ -77,7 +94,8 @@ def needs_written_notice(part: str) -> bool:
 def notice_text(request: "OpenRequest", parts: tuple[str, ...]) -> str:
     """The words that the person reads before saying yes: Chinese first, then English. Its hash is in the record.
 
-    What needs the heightened notice is listed apart, after that notice (征信业管理条例 art. 14(2)).
+    What needs the heightened notice is listed apart, after that notice (征信业管理条例 art. 14(2)). About a minor there
+    are further notices.
     """
     zh_purpose, en_purpose = PURPOSE_WORDS[request.purpose]
     lines = [_part_words(key) for key in parts if not needs_written_notice(key)]
@@ -97,6 +115,10 @@ def notice_text(request: "OpenRequest", parts: tuple[str, ...]) -> str:
     if apart:
         zh += [HEIGHTENED_NOTICE[0], "须另行书面同意的内容：" + "；".join(line[0] for line in apart) + "。"]
         en += [HEIGHTENED_NOTICE[1], "To be agreed to separately: " + "; ".join(line[1] for line in apart) + "."]
+    if request.minor is not None:
+        for notice in (MINOR_NOTICE, *([CHILD_NOTICE] if request.minor.is_child else [])):
+            zh.append(notice[0])
+            en.append(notice[1])
     zh.append("您可以不同意，也可以只同意一部分。您可以随时撤回或暂停，立即生效，不需要理由。")
     en.append(
         "You may refuse, or agree to a part. You may take it back or pause it at any time, at once, for no reason."

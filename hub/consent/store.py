@@ -10,10 +10,11 @@ from uuid import UUID
 
 import asyncpg
 
+from hub.consent.minors import Party, side_of
 from hub.consent.receipt import PastStep
 from hub.consent.record import SignedTerms
 from hub.consent.states import RevocationCause, Verb
-from hub.consent.terms import Cap, OpenRequest
+from hub.consent.terms import Cap, Choice, OpenRequest
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.names import Purpose
@@ -30,7 +31,7 @@ _REFUSALS: dict[str, HubError] = {
         code="PART_NOT_OPEN",
     ),
     "HB104": RefusedError(
-        "Only a living adult can decide about consent, with an account of his own.", code="NOT_AN_ADULT"
+        "Only a living adult can decide about consent alone, for himself or as guardian of a ward.", code="NOT_AN_ADULT"
     ),
     "HB105": RefusedError("There is no such request waiting for an answer of yours.", code="REQUEST_NOT_OPEN"),
     "HB106": InputError("The terms differ from what was asked for.", code="CONSENT_TERMS"),
@@ -42,6 +43,13 @@ _REFUSALS: dict[str, HubError] = {
         code="EVIDENCE_TOO_LOW",
     ),
     "HB175": RefusedError("The officer is not in the register of his organisation.", code="OFFICER_UNKNOWN"),
+    "HB184": RefusedError("Nothing of a minor is ever open to this organisation for this.", code="NEVER_FOR_MINORS"),
+    "HB185": RefusedError("You have agreed to this already.", code="AGREED_ALREADY"),
+    "HB186": InputError(
+        "Data of a child under 14 need the guardian's separate yes to the notice about children.",
+        remedy="Read the notice of the request and accept it.",
+        code="CHILD_NOTICE_MISSING",
+    ),
     "23505": RefusedError(
         "Another decision on this consent came first.", remedy="Look again.", code="CHANGED_MEANWHILE"
     ),
@@ -59,20 +67,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Whom a refusal or withdrawal concerned."""
+    """Whom a refusal or withdrawal concerned; ``party``: as what the one who decided did so."""
 
     organisation_id: str
     purpose: str
     person_id: UUID
     county: str
+    party: str = Party.SELF
 
 
 @dataclass(frozen=True, slots=True)
 class HeldConsent:
     """A consent of a person with its present state: IN_FORCE, or what it lacks.
 
-    That is a state of hub/consent/states.py, or NOT_YET, USED_UP, or UNFIT (the recipient or purpose is closed, or the
-    evidence is not enough).
+    That is a state of hub/consent/states.py, or NOT_YET, USED_UP, UNFIT (the recipient or purpose is closed, or the
+    evidence is not enough), or UNAGREED (about a minor: an agreement that it needs is missing or counts no more).
     """
 
     consent_id: UUID
@@ -146,26 +155,44 @@ async def cap_of(conn: asyncpg.Connection, purpose: Purpose) -> Cap | None:
     return None if row is None else Cap(**dict(row))
 
 
-async def requests_of(conn: asyncpg.Connection, asker: Asker, now: datetime) -> list[OpenRequest]:
-    """All requests that fit the person behind the account, newest first. Raises NOT_AN_ADULT."""
+async def requests_of(
+    conn: asyncpg.Connection, asker: Asker, now: datetime, ward: UUID | None = None
+) -> list[OpenRequest]:
+    """All requests that fit the person behind the account, or a ward of his, newest first. Raises NOT_AN_ADULT."""
     with refusing(_REFUSALS):
-        rows = await conn.fetch("SELECT * FROM consent.requests_of($1, $2, $3)", asker.client_id, asker.token_id, now)
-    return [_open_request(row) for row in rows]
+        rows = await conn.fetch(
+            "SELECT * FROM consent.requests_of($1, $2, $3, NULL, $4)", asker.client_id, asker.token_id, now, ward
+        )
+    return [_open_request(row, now) for row in rows]
 
 
-async def lock_request(conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: datetime) -> OpenRequest:
-    """One request of the person behind the account, locked until the transaction ends. Raises REQUEST_NOT_OPEN."""
+async def lock_request(
+    conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: datetime, ward: UUID | None = None
+) -> OpenRequest:
+    """One request of the person behind the account, or of a ward, locked until the transaction ends.
+
+    Raises REQUEST_NOT_OPEN; a request about a minor may also be one that was granted, for a further agreement.
+    """
     with refusing(_REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM consent.requests_of($1, $2, $3, $4)", asker.client_id, asker.token_id, now, request_id
+            "SELECT * FROM consent.requests_of($1, $2, $3, $4, $5)",
+            asker.client_id,
+            asker.token_id,
+            now,
+            request_id,
+            ward,
         )
-    if row is None or row["state"] != "REQUESTED" or row["expires_at"] <= now:
-        raise _REFUSALS["HB105"].__class__(_REFUSALS["HB105"].message, code="REQUEST_NOT_OPEN")
-    return _open_request(row)
+    if row is not None:
+        is_open = row["state"] == "REQUESTED" and row["expires_at"] > now
+        if is_open or (row["state"] == "GIVEN" and row["party"] != Party.SELF):
+            return _open_request(row, now)
+    raise _REFUSALS["HB105"].__class__(_REFUSALS["HB105"].message, code="REQUEST_NOT_OPEN")
 
 
-def _open_request(row: asyncpg.Record) -> OpenRequest:
-    return OpenRequest(**dict(row) | {"purpose": Purpose(row["purpose"]), "parts": tuple(row["parts"])})
+def _open_request(row: asyncpg.Record, now: datetime) -> OpenRequest:
+    facts = dict(row)
+    minor = side_of(facts, now)
+    return OpenRequest(**facts | {"purpose": Purpose(row["purpose"]), "parts": tuple(row["parts"]), "minor": minor})
 
 
 async def grant(
@@ -187,16 +214,54 @@ async def grant(
     return consent_id
 
 
-async def refuse(conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: datetime, ev: UUID) -> Ended:
+async def agree(
+    conn: asyncpg.Connection,
+    asker: Asker,
+    request: OpenRequest,
+    choice: Choice,
+    statement: SignedTerms,
+    terms: SignedTerms | None,
+    now: datetime,
+    ev: UUID,
+) -> UUID | None:
+    """Store a yes about a minor; with ``terms``, the last one needed, they are put in force. Gives the consent, if any.
+
+    Raises AGREED_ALREADY, NEVER_FOR_MINORS, CHILD_NOTICE_MISSING, REQUEST_NOT_OPEN, CONSENT_TERMS.
+    """
+    with refusing(_REFUSALS):
+        consent_id: UUID | None = await conn.fetchval(
+            "SELECT consent.agree_for_minor($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            asker.client_id,
+            asker.token_id,
+            request.request_id,
+            request.person_id,
+            list(choice.parts),
+            choice.heightened_notice,
+            statement.terms,
+            statement.signature,
+            statement.protected,
+            None if terms is None else terms.terms,
+            None if terms is None else terms.signature,
+            None if terms is None else terms.protected,
+            now,
+            ev,
+        )
+    return consent_id
+
+
+async def refuse(
+    conn: asyncpg.Connection, asker: Asker, request_id: UUID, now: datetime, ev: UUID, ward: UUID | None = None
+) -> Ended:
     """Say no to a request. Raises REQUEST_NOT_OPEN."""
     with refusing(_REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM consent.refuse_request($1, $2, $3, $4, $5)",
+            "SELECT * FROM consent.refuse_request($1, $2, $3, $4, $5, $6)",
             asker.client_id,
             asker.token_id,
             request_id,
             now,
             ev,
+            ward,
         )
     return Ended(**dict(row))
 
@@ -274,9 +339,13 @@ async def expire_due(conn: asyncpg.Connection, now: datetime, limit: int) -> lis
     return [Lapsed(**dict(row)) for row in await conn.fetch("SELECT * FROM consent.expire_due($1, $2)", now, limit)]
 
 
-async def consents_of(conn: asyncpg.Connection, asker: Asker, now: datetime) -> list[HeldConsent]:
-    """The person's own consents, newest first."""
-    rows = await conn.fetch("SELECT * FROM consent.consents_of($1, $2, $3)", asker.client_id, asker.token_id, now)
+async def consents_of(
+    conn: asyncpg.Connection, asker: Asker, now: datetime, ward: UUID | None = None
+) -> list[HeldConsent]:
+    """The person's own consents, or those about a ward, newest first."""
+    rows = await conn.fetch(
+        "SELECT * FROM consent.consents_of($1, $2, $3, $4)", asker.client_id, asker.token_id, now, ward
+    )
     return [
         HeldConsent(**dict(row) | {"purpose": Purpose(row["purpose"]), "parts": tuple(row["parts"])}) for row in rows
     ]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from hub.consent.minors import MinorSide
 from hub.consent.notice import NOTICE_VERSION, PURPOSE_WORDS, needs_written_notice, notice_text
 from hub.core.canonical import digest
 from hub.core.clock import iso
@@ -41,7 +42,10 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """A request as the person sees it. ``supersedes``: the consent that a yes would take the place of."""
+    """A request as the person sees it. ``supersedes``: the consent that a yes would take the place of.
+
+    ``minor``: set where it is about a minor; then ``person_id`` is the minor, whoever looks at it.
+    """
 
     request_id: UUID
     organisation_id: str
@@ -59,6 +63,7 @@ class OpenRequest:
     person_id: UUID
     county: str
     supersedes: UUID | None = None
+    minor: MinorSide | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +98,13 @@ class Capture:
 class Choice:
     """What the person chose of a request. ``indicated_by``: who said so for him, with kind and document of his right.
 
-    ``until``: the consent ends then at the latest (a minor's coming of age).
+    ``until``: the consent ends then at the latest (a minor's coming of age). ``child_notice``: the notice about
+    children under 14 was accepted.
     """
 
     parts: tuple[str, ...]
     heightened_notice: bool
+    child_notice: bool = False
     indicated_by: dict[str, str] = field(default_factory=dict)
     until: datetime | None = None
 
@@ -171,7 +178,12 @@ def make_terms(
         "dataRange": "as held at each query",
         "heightenedParts": heightened,
         "heightenedNotice": bool(heightened),
-        "legalBasis": ["征信业管理条例 art. 18", "个人信息保护法 art. 23"],
+        "childNotice": choice.child_notice,
+        "legalBasis": [
+            "征信业管理条例 art. 18",
+            "个人信息保护法 art. 23",
+            *(["个人信息保护法 art. 31"] if request.minor else []),
+        ],
         "noticeVersion": NOTICE_VERSION,
         "noticeHash": digest(notice_text(request, request.parts)),
         "language": "zh-CN",

@@ -14,6 +14,7 @@ from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request,
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
 from hub.consent import store
+from hub.consent.minors import Party
 from hub.consent.states import Verb
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import Asker
@@ -118,8 +119,11 @@ def consent_entry(
 ) -> PendingEntry:
     """The audit entry of a step with one consent, or with the request for it (their ids are one series).
 
-    ``organisation`` is the asker's; a person has none. ``facts`` are added to those of every step.
+    ``organisation`` is the asker's; a person has none. ``facts`` are added to those of every step. A guardian's step
+    has an event of his own: ``event`` is named for the resident who decides for himself.
     """
+    if ended.party == Party.GUARDIAN:
+        event, role = event.replace(":resident:", ":guardian:"), Role.GUARDIAN.value
     return PendingEntry(
         ev=ev,
         kind=Kind.CONSENT,
@@ -145,7 +149,7 @@ def consent_entry(
 async def take_own_step(
     desk: ConsentDesk, asker: Asker, consent_id: UUID, verb: Verb, event: str, operation: Operation
 ) -> tuple[store.Ended, Receipt]:
-    """A step that a person takes with his own consent, recorded under ``event``; no reason is asked.
+    """A step that a person takes with his own consent, or a ward's, recorded under ``event``; no reason is asked.
 
     Raises CONSENT_NOT_IN_FORCE where there is no such consent of his, or none that this step fits.
     """

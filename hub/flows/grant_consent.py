@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.proof import Receipt
 from hub.consent import store
 from hub.consent.record import sign_terms
-from hub.consent.terms import Cap, Choice, Evidence, make_terms
+from hub.consent.terms import Cap, Choice, Evidence, OpenRequest, make_terms
 from hub.core.canonical import digest
 from hub.core.disclosure import Asker
 from hub.core.ids import uuid7
@@ -45,54 +48,74 @@ class ConsentGranted:
 
 
 async def grant_consent(desk: ConsentDesk, grant: ConsentGrant) -> tuple[ConsentGranted, Receipt]:
-    """Sign the terms, put them in force, record it. Raises REQUEST_NOT_OPEN, PARTS_NOT_ASKED and other refusals."""
-    now, consent_id, ev = desk.clock(), uuid7(), uuid7()
+    """An adult's yes for himself: sign the terms, put them in force, record it.
+
+    Raises REQUEST_NOT_OPEN, PARTS_NOT_ASKED and other refusals; NOT_AN_ADULT for a minor, who agrees together with a
+    guardian (hub/flows/agree_for_minor.py).
+    """
+    now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
         request = await store.lock_request(conn, grant.asker, grant.request_id, now)
-        terms = make_terms(
-            consent_id,
-            request,
-            Choice(request.parts if grant.parts is None else grant.parts, grant.heightened_notice),
-            evidence=Evidence(grant.asker.client_id, grant.asker.token_id),
-            cap=await store.cap_of(conn, request.purpose) or Cap(0, 0),
-            now=now,
-        )
-        await store.grant(conn, grant.asker, grant.request_id, sign_terms(desk.keys, terms), now, ev)
-        await append(
-            conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.CONSENT,
-                event="consent:resident:granted",
-                organisation="",
-                actor=grant.asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=request.purpose.value,
-                operation=operation_hash(grant.operation.document),
-                county=request.county,
-                subjects=(request.person_id,),
-                facts={
-                    "consent": str(consent_id),
-                    **client_facts(grant.asker, "RESIDENT"),
-                    "persons": {
-                        str(request.person_id): {
-                            "basis": str(consent_id),
-                            "recipient": request.organisation_id,
-                            "categories": terms["parts"],
-                            "evidence": terms["evidenceLevel"],
-                            "grantedAt": terms["signedAt"],
-                            "expiresAt": terms["expiresAt"],
-                            "uses": terms["maxUses"],
-                            "text": digest(terms),
-                        }
-                    },
-                },
-                sealed=seal_request(desk.keys, ev, grant.operation.document, grant.operation.variables),
-            ),
-        )
-    granted = ConsentGranted(
-        consent_id,
+        granted = await put_in_force(desk, conn, grant, request, now, ev)
+    return granted, await desk.receipts.wait(ev, RECEIPT_SECONDS)
+
+
+async def put_in_force(
+    desk: ConsentDesk, conn: asyncpg.Connection, grant: ConsentGrant, request: OpenRequest, now: datetime, ev: UUID
+) -> ConsentGranted:
+    """What :func:`grant_consent` does within its transaction, for a request that it locked."""
+    terms = make_terms(
+        uuid7(),
+        request,
+        Choice(request.parts if grant.parts is None else grant.parts, grant.heightened_notice),
+        evidence=Evidence(grant.asker.client_id, grant.asker.token_id),
+        cap=await store.cap_of(conn, request.purpose) or Cap(0, 0),
+        now=now,
+    )
+    await store.grant(conn, grant.asker, grant.request_id, sign_terms(desk.keys, terms), now, ev)
+    await append(
+        conn,
+        PendingEntry(
+            ev=ev,
+            kind=Kind.CONSENT,
+            event="consent:resident:granted",
+            organisation="",
+            actor=grant.asker.actor,
+            decision=Decision.ALLOW,
+            policy=POLICY,
+            purpose=request.purpose.value,
+            operation=operation_hash(grant.operation.document),
+            county=request.county,
+            subjects=(request.person_id,),
+            facts={
+                "consent": terms["consentId"],
+                **client_facts(grant.asker, "RESIDENT"),
+                "persons": {str(request.person_id): granted_facts(request, terms)},
+            },
+            sealed=seal_request(desk.keys, ev, grant.operation.document, grant.operation.variables),
+        ),
+    )
+    return granted_of(request, terms)
+
+
+def granted_facts(request: OpenRequest, terms: dict[str, Any]) -> dict[str, Any]:
+    """What the log keeps of a consent for the person whom it is about."""
+    return {
+        "basis": terms["consentId"],
+        "recipient": request.organisation_id,
+        "categories": terms["parts"],
+        "evidence": terms["evidenceLevel"],
+        "grantedAt": terms["signedAt"],
+        "expiresAt": terms["expiresAt"],
+        "uses": terms["maxUses"],
+        "text": digest(terms),
+    }
+
+
+def granted_of(request: OpenRequest, terms: dict[str, Any]) -> ConsentGranted:
+    """What is told of terms that were put in force."""
+    return ConsentGranted(
+        UUID(terms["consentId"]),
         request.organisation_id,
         tuple(terms["parts"]),
         datetime.fromisoformat(terms["effectiveFrom"]),
@@ -100,4 +123,3 @@ async def grant_consent(desk: ConsentDesk, grant: ConsentGrant) -> tuple[Consent
         request.max_uses,
         digest(terms),
     )
-    return granted, await desk.receipts.wait(ev, RECEIPT_SECONDS)

@@ -22,17 +22,17 @@ class RequestShown:
     notice: str
 
 
-async def my_requests(desk: ConsentDesk, asker: Asker) -> list[RequestShown]:
-    """All requests to the person behind the account, newest first. Raises NOT_AN_ADULT."""
+async def my_requests(desk: ConsentDesk, asker: Asker, ward: UUID | None = None) -> list[RequestShown]:
+    """All requests to the person behind the account, or about a ward of his, newest first. Raises NOT_AN_ADULT."""
     async with desk.reading() as conn:
-        found = await store.requests_of(conn, asker, desk.clock())
+        found = await store.requests_of(conn, asker, desk.clock(), ward)
     return [RequestShown(request, notice_text(request, request.parts)) for request in found]
 
 
-async def my_consents(desk: ConsentDesk, asker: Asker) -> list[HeldConsent]:
-    """All consents of the person behind the account with their present state, newest first."""
+async def my_consents(desk: ConsentDesk, asker: Asker, ward: UUID | None = None) -> list[HeldConsent]:
+    """All consents of the person behind the account, or about a ward of his, with their present state, newest first."""
     async with desk.reading() as conn:
-        return await store.consents_of(conn, asker, desk.clock())
+        return await store.consents_of(conn, asker, desk.clock(), ward)
 
 
 async def request_state(desk: ConsentDesk, asker: Asker, request_id: UUID) -> str:

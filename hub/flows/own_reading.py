@@ -24,6 +24,44 @@ async def record_own_reading(
     if state is None or state["found_role"] != Role.RESIDENT or state["person_id"] is None:
         raise RefusedError("Only a resident has a list of accesses.", code="NOT_ALLOWED")
     person: UUID = state["person_id"]
+    await _append(desk, conn, asker, operation, ev, event, policy, person, Role.RESIDENT)
+    return person
+
+
+async def record_ward_reading(
+    desk: ConsentDesk,
+    conn: asyncpg.Connection,
+    asker: Asker,
+    operation: Operation,
+    ev: UUID,
+    event: str,
+    policy: str,
+    ward: UUID,
+) -> None:
+    """As :func:`record_own_reading`, of a guardian who reads the list of a ward. Raises WARD_UNKNOWN."""
+    found = await conn.fetchval(
+        "SELECT ward_id FROM consent.wards_of($1, $2, $3) WHERE ward_id = $4",
+        asker.client_id,
+        asker.token_id,
+        desk.clock(),
+        ward,
+    )
+    if found is None:
+        raise RefusedError("There is no such ward of yours.", code="WARD_UNKNOWN")
+    await _append(desk, conn, asker, operation, ev, event, policy, ward, Role.GUARDIAN)
+
+
+async def _append(
+    desk: ConsentDesk,
+    conn: asyncpg.Connection,
+    asker: Asker,
+    operation: Operation,
+    ev: UUID,
+    event: str,
+    policy: str,
+    person: UUID,
+    role: Role,
+) -> None:
     await append(
         conn,
         PendingEntry(
@@ -40,13 +78,12 @@ async def record_own_reading(
             facts={
                 "asOf": iso(desk.clock()),
                 "asked": [[Category.ACCESS_HISTORY.value, Form.VALUE.value]],
-                **client_facts(asker, Role.RESIDENT.value),
+                **client_facts(asker, role.value),
                 **await helped_by(conn, asker.token_id),
             },
             sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
         ),
     )
-    return person
 
 
 async def helped_by(conn: asyncpg.Connection, token_id: str) -> dict[str, str]:

@@ -13,11 +13,12 @@ from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation, co
 
 @dataclass(frozen=True, slots=True)
 class ConsentRefusal:
-    """A no to one request."""
+    """A no to one request; ``ward``: the minor for whom a guardian says it."""
 
     asker: Asker
     request_id: UUID
     operation: Operation
+    ward: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ async def refuse_consent(desk: ConsentDesk, change: ConsentRefusal) -> tuple[Con
     """Store and record it. Raises REQUEST_NOT_OPEN where there is nothing of this person's to end."""
     now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
-        ended = await store.refuse(conn, change.asker, change.request_id, now, ev)
+        ended = await store.refuse(conn, change.asker, change.request_id, now, ev, change.ward)
         entry = consent_entry(
             desk, ev, "consent:resident:refused", change.asker, change.request_id, ended, change.operation
         )

@@ -4,6 +4,8 @@ import base64
 from datetime import datetime
 from typing import Any
 
+import strawberry
+
 from hub.audit.event_words import event_meaning
 from hub.audit.history import Access as AccessEntry
 from hub.audit.leaf import Leaf
@@ -15,6 +17,7 @@ from hub.flows.consent_change import Operation
 from hub.flows.read_history import HistoryPage, opened_categories, read_history
 from hub.flows.read_log import LogFilter, read_log
 from hub.schema.borrower import Problem, field_ids, not_allowed
+from hub.schema.changing import ward_of
 from hub.schema.context import Info, OperationContext
 from hub.schema.pages import Pages, number_from_1, page_info
 from hub.schema.types.audit import (
@@ -35,24 +38,29 @@ _LOG = Pages("log", number_from_1)
 
 
 async def resolve_access_history(
-    info: Info, first: int, after: str | None = None
+    info: Info, first: int, after: str | None = None, ward: strawberry.ID | None = None
 ) -> AccessConnection | InvalidInput | NotAllowed:
-    """Who looked at the data of the resident who asks, newest first."""
+    """Who looked at the data of the resident who asks, or of a ward, newest first."""
     context = info.context
     before, problems = _ACCESSES.arguments(first, after)
+    minor, wrong = ward_of(ward)
+    problems += wrong
     if problems:
         return invalid(context.language, *problems)
     try:
         page, context.receipt = await read_history(
-            context.ports.consents, context.bearer.asker(), _operation(context), before=before, first=first
+            context.ports.consents, context.bearer.asker(), _operation(context), before=before, first=first, ward=minor
         )
     except RefusedError as refusal:
         return not_allowed(context, refusal)
     edges = [
         AccessEdge(cursor=_ACCESSES.cursor(entry.n), node=_access(entry, page, context)) for entry in page.accesses
     ]
-    more = bool(page.accesses) and page.accesses[-1].n > 1
-    return AccessConnection(edges=edges, page_info=page_info(edges, more, after), total=page.total)
+    more = page.oldest is not None and page.oldest > 1
+    found = page_info(edges, more, after)
+    # Of a ward's list some entries are not shown, so the page may end below the last one that is.
+    found.end_cursor = None if page.oldest is None else _ACCESSES.cursor(page.oldest)
+    return AccessConnection(edges=edges, page_info=found, total=page.total)
 
 
 async def resolve_audit_events(

@@ -3,7 +3,9 @@
 import re
 import unicodedata
 from typing import Any
+from uuid import UUID
 
+import strawberry
 from strawberry import UNSET
 
 from hub.core.clock import day_of
@@ -59,12 +61,20 @@ async def resolve_borrower_profile(
     return borrower_profile(disclosure, asked.purpose, fields)
 
 
-async def resolve_own_record(info: Info) -> OwnRecord | InvalidInput | NotAllowed:
-    """The record of the person whose account asks; an account without a person has none."""
+async def resolve_own_record(info: Info, ward: strawberry.ID | None = None) -> OwnRecord | InvalidInput | NotAllowed:
+    """The record of the person whose account asks, or of a ward; an account without a person has none.
+
+    Who is no ward is told like one of whom nothing is open: by the gate, which looks at guardianship itself.
+    """
     context = info.context
     person = context.bearer.person_id
     if person is None:
         return NotAllowed(code="NOT_ALLOWED", message=text("NOT_ALLOWED", context.language), remedy=None)
+    if ward is not None:
+        try:
+            person = UUID(ward)
+        except ValueError:
+            return invalid(context.language, (("ward",), "ID_MALFORMED"))
     fields = field_ids(info, "OwnRecord")
     parts = parts_of(fields)
     if not parts:

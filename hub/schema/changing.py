@@ -69,6 +69,12 @@ def uuid_of(value: str) -> UUID | None:
     return found if str(found) == value else None
 
 
+def ward_of(value: str | None, *path: str) -> tuple[UUID | None, list[Problem]]:
+    """The ward that an argument names, ``None`` where it names nobody, and what is wrong with it."""
+    found = None if value is None else uuid_of(value)
+    return found, [] if value is None or found is not None else [((*path, "ward"), "ID_MALFORMED")]
+
+
 def id_of(value: Any) -> Any:
     """An id as the schema shows it."""
     return str(value)

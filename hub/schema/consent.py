@@ -8,18 +8,22 @@ from hub.core.clock import iso
 from hub.core.disclosure import Part, SubjectByNumber
 from hub.core.errors import RefusedError
 from hub.core.names import Category, Form
-from hub.flows.grant_consent import ConsentGrant, grant_consent
+from hub.flows.agree_for_minor import ConsentAgreed as Agreed
+from hub.flows.agree_for_minor import ConsentAgreement, answer_request
+from hub.flows.grant_consent import ConsentGrant
 from hub.flows.my_consents import my_consents, my_requests, request_state
 from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
 from hub.flows.request_consent import ConsentRequest as Request
 from hub.flows.request_consent import request_consent
 from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.schema.borrower import Problem, acting_problems, not_allowed, subject_of
-from hub.schema.changing import changed, id_of, key_problems, operation_of, refused, uuid_of
+from hub.schema.changing import changed, id_of, key_problems, operation_of, refused, uuid_of, ward_of
 from hub.schema.context import Info
+from hub.schema.messages import text
 from hub.schema.once import Facts
 from hub.schema.types.consent import (
     Consent,
+    ConsentAgreed,
     ConsentBook,
     ConsentGranted,
     ConsentPart,
@@ -42,13 +46,16 @@ from hub.schema.types.scalars import DateTime, Digest
 REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 
-async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
-    """Requests to the resident who asks, and his consents."""
+async def resolve_consents(info: Info, ward: strawberry.ID | None = None) -> ConsentBook | NotAllowed:
+    """Requests to the resident who asks, and his consents; or those about a ward."""
     context = info.context
     asker = context.bearer.asker()
+    minor, problems = ward_of(ward)
+    if problems:
+        return NotAllowed(code="NOT_ALLOWED", message=text("NOT_ALLOWED", context.language), remedy=None)
     try:
-        requests = await my_requests(context.ports.consents, asker)
-        consents = await my_consents(context.ports.consents, asker)
+        requests = await my_requests(context.ports.consents, asker, minor)
+        consents = await my_consents(context.ports.consents, asker, minor)
     except RefusedError as refusal:
         return not_allowed(context, refusal)
     return ConsentBook(
@@ -69,6 +76,7 @@ async def resolve_consents(info: Info) -> ConsentBook | NotAllowed:
                 answer_by=DateTime(iso(shown.request.expires_at)),
                 state=shown.request.state,
                 notice=shown.notice,
+                awaits=[] if shown.request.minor is None else [party.value for party in shown.request.minor.awaits()],
             )
             for shown in requests
         ],
@@ -148,13 +156,14 @@ async def resolve_request_consent(
 async def resolve_grant_consent(
     info: Info,
     input: GrantConsentInput,  # noqa: A002 - the argument's name in the schema
-) -> ConsentGranted | InvalidInput | NotFound | NotAllowed:
-    """The resident who asks says yes for himself."""
+) -> ConsentGranted | ConsentAgreed | InvalidInput | NotFound | NotAllowed:
+    """The resident who asks says yes for himself, or as guardian for a ward."""
     context = info.context
     request_id = uuid_of(input.request_id)
     problems = key_problems(input.idempotency_key, "requestId", request_id)
     parts, unknown = asked_parts(input.parts or [])
-    problems += unknown
+    ward, wrong = ward_of(input.ward, "input")
+    problems += unknown + wrong
     if problems or request_id is None:
         return invalid(context.language, *problems)
     grant = ConsentGrant(
@@ -166,7 +175,16 @@ async def resolve_grant_consent(
     )
 
     async def change() -> Facts:
-        made, context.receipt = await grant_consent(context.ports.consents, grant)
+        made, context.receipt = await answer_request(
+            context.ports.consents, ConsentAgreement(grant, ward, input.child_notice)
+        )
+        if isinstance(made, Agreed):
+            return {
+                "request_id": str(made.request_id),
+                "organisation_id": made.organisation_id,
+                "awaits": [party.value for party in made.awaits],
+                "consent_id": None if made.consent_id is None else str(made.consent_id),
+            }
         return {
             "consent_id": str(made.consent_id),
             "organisation_id": made.organisation_id,
@@ -177,12 +195,13 @@ async def resolve_grant_consent(
             "terms_digest": Digest(made.digest),
         }
 
-    return await changed(
-        context,
-        input.idempotency_key,
-        change,
-        lambda facts: ConsentGranted(**{**facts, "parts": _parts(facts["parts"])}),
-    )
+    return await changed(context, input.idempotency_key, change, _granted_or_agreed)
+
+
+def _granted_or_agreed(facts: Facts) -> ConsentGranted | ConsentAgreed:
+    if "awaits" in facts:
+        return ConsentAgreed(**facts)
+    return ConsentGranted(**{**facts, "parts": _parts(facts["parts"])})
 
 
 async def resolve_refuse_consent(
@@ -192,10 +211,11 @@ async def resolve_refuse_consent(
     """The resident who asks says no."""
     context = info.context
     request_id = uuid_of(input.request_id)
-    problems = key_problems(input.idempotency_key, "requestId", request_id)
+    ward, wrong = ward_of(input.ward, "input")
+    problems = key_problems(input.idempotency_key, "requestId", request_id) + wrong
     if problems or request_id is None:
         return invalid(context.language, *problems)
-    refusal = ConsentRefusal(context.bearer.asker(), request_id, operation_of(context))
+    refusal = ConsentRefusal(context.bearer.asker(), request_id, operation_of(context), ward)
 
     async def change() -> Facts:
         made, context.receipt = await refuse_consent(context.ports.consents, refusal)

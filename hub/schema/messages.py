@@ -57,8 +57,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ASKER_SUSPENDED": ("调用方的登记已暂停或注销。", "The asker's registration is suspended or closed."),
     "TOKEN_REVOKED": ("访问令牌已被撤销。", "The access token was taken back."),
     "NOT_AN_ADULT": (
-        "只有本人账户的在世成年人才能决定。",
-        "Only a living adult with an account of his own can decide.",
+        "成年人独自决定；未成年人由监护人决定，满14周岁的须本人一并同意。",
+        "An adult decides alone; for a minor a guardian does, together with the minor from the age of 14 on.",
     ),
     "REQUEST_NOT_OPEN": ("没有等待您答复的此请求。", "There is no such request waiting for an answer of yours."),
     "REQUEST_UNKNOWN": ("本机构没有此请求。", "There is no such request of your organisation."),
@@ -129,6 +129,20 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "DAYS_RANGE": ("天数应为1至400。", "A scorecard spans 1 to 400 days."),
     "AREA_LEVEL": ("层级不能高于所查区域。", "The level lies above the area."),
+    "WARD_UNKNOWN": ("您没有这样的被监护人。", "There is no such ward of yours."),
+    "NEVER_FOR_MINORS": (
+        "未成年人的信息不得为此向该机构提供。",
+        "Nothing of a minor is ever given to this organisation for this.",
+    ),
+    "AGREED_ALREADY": ("您已经表示过同意。", "You have agreed to this already."),
+    "CHILD_NOTICE_MISSING": (
+        "不满14周岁儿童的信息，须由监护人单独确认告知书。",
+        "Data of a child under 14 need the guardian's separate yes to the notice about children.",
+    ),
+    "NOTHING_IN_COMMON": (
+        "监护人和本人没有共同同意的内容。",
+        "Guardian and minor agreed to nothing in common.",
+    ),
     "OUT_OF_AREA": ("不在您的辖区内。", "The area is not yours."),
     "NOT_ALLOWED": ("您无权进行此操作。", "You may not do that."),
     "NOT_FOUND": ("没有找到，或您无权查看。", "There is no such thing, or you may not know of it."),

@@ -44,7 +44,8 @@ class Mutation:
         resolver=resolve_request_consent, description="机构向本人征求同意。 Ask a person for consent."
     )
     grant_consent: GrantConsentResult = strawberry.field(
-        resolver=resolve_grant_consent, description="本人同意。 Say yes for oneself, to all or to a part."
+        resolver=resolve_grant_consent,
+        description="本人或监护人同意。 Say yes for oneself or for a ward, to all or to a part.",
     )
     refuse_consent: RefuseConsentResult = strawberry.field(
         resolver=resolve_refuse_consent, description="本人拒绝。 Say no; no reason is asked."

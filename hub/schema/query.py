@@ -29,6 +29,8 @@ from hub.schema.types.notices import NoticesResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
 from hub.schema.types.quarantine import QuarantineRowsResult, QuarantineSummaryResult
 from hub.schema.types.scorecards import SourceScorecardsResult
+from hub.schema.types.wards import WardsResult
+from hub.schema.wards import resolve_wards
 
 
 @strawberry.type(description="查询。 Reads; an operation has one of them.")
@@ -40,11 +42,16 @@ class Query:
         description="借款人信用信息，仅用 POST。 What an organisation may see of a borrower. POST only.",
     )
     household: OwnRecordResult = strawberry.field(
-        resolver=resolve_own_record, description="本人及本户信用档案。 The own record of the resident who asks."
+        resolver=resolve_own_record,
+        description="本人及本户信用档案，或被监护人的档案。 The own record of the resident who asks, or a ward's.",
     )
     consents: ConsentBookResult = strawberry.field(
         resolver=resolve_consents,
-        description="本人收到的请求和已作出的同意。 Requests to the resident who asks, and the resident's consents.",
+        description="本人或被监护人收到的请求和已作出的同意。 One's own requests and consents, or those of a ward.",
+    )
+    wards: WardsResult = strawberry.field(
+        resolver=resolve_wards,
+        description="本人可代为决定的未成年人。 The minors for whom the resident who asks may act as guardian.",
     )
     consent_request: ConsentRequestStateResult = strawberry.field(
         resolver=resolve_consent_request, description="本机构请求的状态。 How a request of the own organisation stands."
@@ -59,7 +66,7 @@ class Query:
     )
     access_history: AccessHistoryResult = strawberry.field(
         resolver=resolve_access_history,
-        description="谁看过我的数据。 Who looked at the data of the resident who asks; `first` is 1 to 100.",
+        description="谁看过我或被监护人的数据。 Who looked at one's own data, or a ward's; `first` is 1 to 100.",
     )
     explain_access: ExplainAccessResult = strawberry.field(
         resolver=resolve_explain_access,

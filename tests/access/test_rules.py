@@ -10,7 +10,7 @@ import pytest
 from hub.access.compile import CIRCUMSTANCES, Cell, Need, compile_rules, compiled, question
 from hub.access.legal_mode import LegalMode, bases_of
 from hub.access.matrix import as_csv
-from hub.access.parts import PARTS, WRITTEN_NOTICE_PARTS, part_key, part_of
+from hub.access.parts import PART_FACTS, PARTS, WRITTEN_NOTICE_PARTS, part_key, part_of
 from hub.access.rules import POLICY_FOLDER, RuleSet
 from hub.core.disclosure import Part
 from hub.core.errors import SettingsError
@@ -109,7 +109,7 @@ def test_village_and_township_never_see_bank_tax_or_clinic() -> None:
 @pytest.mark.parametrize(
     "role",
     [
-        Role.GUARDIAN, Role.INSURER, Role.MUTUAL_SOCIETY, Role.PROVIDER, Role.FURNISHER, Role.AUDITOR,
+        Role.INSURER, Role.MUTUAL_SOCIETY, Role.PROVIDER, Role.FURNISHER, Role.AUDITOR,
         Role.SECURITY_ADMIN, Role.OPERATOR, Role.ANALYST, Role.PUBLIC,
     ],
 )  # fmt: skip
@@ -136,8 +136,15 @@ def test_a_resident_sees_everything_of_his_own_and_for_nothing_else() -> None:
     assert {cell.purpose for cell in cells} == {Purpose.SELF_ACCESS, Purpose.OBJECTION}
 
 
-def test_nothing_is_open_to_anybody_under_age() -> None:
-    assert all(Need.ADULT in cell.needs for cell in opened(*Role))
+def test_nothing_of_a_minor_is_open_to_anybody_but_his_guardians() -> None:
+    assert all(Need.ADULT in cell.needs for cell in opened(*Role) if cell.role is not Role.GUARDIAN)
+
+
+def test_a_guardian_sees_what_is_about_the_ward_alone_and_nothing_of_the_household() -> None:
+    cells = opened(Role.GUARDIAN)
+    assert {cell.purpose for cell in cells} == {Purpose.SELF_ACCESS}
+    assert {cell.part for cell in cells} == {facts.part for facts in PART_FACTS if not facts.household}
+    assert all(not cell.needs for cell in cells)  # the database gives the role, for one person
 
 
 def test_a_closed_cell_says_whether_another_purpose_would_open_it() -> None:

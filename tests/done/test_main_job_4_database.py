@@ -27,6 +27,7 @@ MAY_CALL = {
     "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "consent.ask",
     "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",
     "consent.requests_of", "consent.cap_of", "consent.change", "consent.deliveries_of",
+    "consent.agree_for_minor", "consent.wards_of",
     "consent.in_force", "consent.record_of", "consent.revoke",
     "consent.bases", "consent.decide_basis", "consent.declare_basis", "consent.end_basis",
     # Tokens.

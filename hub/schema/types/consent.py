@@ -42,6 +42,9 @@ class ConsentRequest:
     answer_by: DateTime = strawberry.field(description="答复期限。 Until when it can be answered.")
     state: str = strawberry.field(description="状态：REQUESTED、GIVEN、REFUSED。 How it stands.")
     notice: str = strawberry.field(description="告知书，同意前须阅读。 The words to be read before saying yes.")
+    awaits: list[str] = strawberry.field(
+        description="未成年人的请求尚待谁同意：GUARDIAN、MINOR。 About a minor: who has yet to agree."
+    )
 
 
 @strawberry.type(description="一份同意。 A consent of the person who asks.")
@@ -60,7 +63,8 @@ class Consent:
     max_uses: int | None = strawberry.field(description="最多查询次数。 How many queries it allows.")
     uses: int = strawberry.field(description="已查询次数。 How many were made.")
     state: str = strawberry.field(
-        description="状态：IN_FORCE、SUSPENDED、USED_UP、EXPIRED、WITHDRAWN、REVOKED、SUPERSEDED、INVALIDATED、UNFIT。"
+        description="状态：IN_FORCE、SUSPENDED、USED_UP、EXPIRED、WITHDRAWN、REVOKED、SUPERSEDED、INVALIDATED、UNFIT、"
+        "UNAGREED（未成年人：尚缺一方同意）。"
         " How it stands."
     )
     ended_at: DateTime | None = strawberry.field(description="终止时间。 When it was ended.")
@@ -107,6 +111,18 @@ class ConsentGranted:
     terms_digest: Digest = strawberry.field(description="条款摘要。 SHA-256 of the signed terms.")
 
 
+@strawberry.type(
+    description="已记录；未成年人的同意须各方都同意才生效。 The yes is stored; about a minor it may take another."
+)
+class ConsentAgreed:
+    """A yes about a minor that is not enough alone, or that is added to a consent that stands."""
+
+    request_id: strawberry.ID = strawberry.field(description="请求编号。 Which request.")
+    organisation_id: strawberry.ID = strawberry.field(description="机构编号。 Who asked.")
+    awaits: list[str] = strawberry.field(description="尚待谁同意：GUARDIAN、MINOR。 Who has yet to agree.")
+    consent_id: strawberry.ID | None = strawberry.field(description="已成立的同意。 The consent that stands, if any.")
+
+
 @strawberry.type(description="已拒绝。 The request was refused.")
 class ConsentRefused:
     """No reason is asked."""
@@ -137,7 +153,7 @@ RequestConsentResult = Annotated[
     strawberry.union(name="RequestConsentResult", description="结果。 What came of it."),
 ]
 GrantConsentResult = Annotated[
-    ConsentGranted | InvalidInput | NotFound | NotAllowed,
+    ConsentGranted | ConsentAgreed | InvalidInput | NotFound | NotAllowed,
     strawberry.union(name="GrantConsentResult", description="结果。 What came of it."),
 ]
 RefuseConsentResult = Annotated[
@@ -187,6 +203,13 @@ class GrantConsentInput:
         default=False,
         description="已阅读不利后果告知并书面同意。 The notice of adverse consequences was read and agreed to.",
     )
+    ward: strawberry.ID | None = strawberry.field(
+        default=None, description="监护人代被监护人同意时填写。 The ward for whom a guardian says it."
+    )
+    child_notice: bool = strawberry.field(
+        default=False,
+        description="监护人已单独阅读不满14周岁儿童信息告知。 The notice about children under 14 was accepted.",
+    )
 
 
 @strawberry.input(description="本人拒绝，无需理由。 A person says no; no reason is asked.")
@@ -195,6 +218,9 @@ class RefuseConsentInput:
 
     idempotency_key: strawberry.ID = strawberry.field(description=_KEY_TEXT)
     request_id: strawberry.ID = strawberry.field(description="请求编号。 Which request.")
+    ward: strawberry.ID | None = strawberry.field(
+        default=None, description="监护人代被监护人拒绝时填写。 The ward for whom a guardian says it."
+    )
 
 
 @strawberry.input(description="本人撤回同意，无需理由。 A person takes a consent back; no reason is asked.")
