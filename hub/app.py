@@ -7,6 +7,7 @@ audit log, the lanes of the disclosure. Nothing is answered before the log can r
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -40,12 +41,14 @@ from hub.flows.account_desk import AccountDesk
 from hub.flows.assist_resident import AssistanceDesk
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.disclose import Discloser
+from hub.flows.hold_evidence import store_evidence
 from hub.flows.load_precedence import load_precedence
 from hub.flows.load_rules import RuleTerms, load_rules
 from hub.flows.readiness import Readiness
 from hub.flows.receipts import guard_file
 from hub.flows.shadow import Shadow
 from hub.flows.steward_desk import StewardDesk
+from hub.portal.evidence import EvidenceUpload
 from hub.portal.metrics import metrics_app
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
@@ -146,7 +149,8 @@ async def open_hub(
         auditor = await database.pool(DbRole.AUDITOR, size=AUDITOR_CONNECTIONS)
         stack.push_async_callback(auditor.close)
         store, grants, nonces = AuthStore(pool, keys), GrantStore(pool), Nonces(keys, clock)
-        consents, verifier = ConsentDesk(pool, keys, receipts, clock, even_step), TokenVerifier.of(issuer)
+        consents = ConsentDesk(pool, keys, receipts, clock, even_step, settings.call_back_per_mille)
+        verifier = TokenVerifier.of(issuer)
         parts = Parts(issuer, store, grants, consents, nonces)
         accounts = AccountDesk(pool, keys, receipts, clock)
         sign_in = SignInDesk(accounts, Cookies(settings.public_url))
@@ -206,6 +210,15 @@ def build_app(hub: Hub) -> Starlette:
 
     return Starlette(
         routes=[
+            Route(
+                "/evidence/{digest}",
+                Guarded(
+                    EvidenceUpload(partial(store_evidence, hub.ports.consents)),
+                    authenticate,
+                    hub.nonces.current,
+                    lambda error: hub.endpoints.refusals.count("evidence", error),
+                ),
+            ),
             Route(
                 "/graphql",
                 Guarded(

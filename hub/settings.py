@@ -133,6 +133,13 @@ class Settings:
         "Answers that say nothing about a person (denials, requests for consent) leave at a whole multiple of so many "
         "milliseconds after the question, so that their time says nothing either. Well above what the hub takes.",
     )
+    call_back_per_mille: int = _setting(
+        "HUB_CALL_BACK_PER_MILLE",
+        _number(0, 1000),
+        "100",
+        "Of a thousand consents captured in the field, how many are drawn by lot: the person is called back before the "
+        "reviewer may verify (docs/CONSENT.md).",
+    )
     pool_size: int = _setting(
         "HUB_POOL_SIZE", _number(1, 90), "8", "Most database connections that the API holds open for queries."
     )

@@ -58,6 +58,13 @@ ADMIN_EVENTS = (
         ("account", "expiresAt"),
     ),
     EventType(
+        "device:operator:changed",
+        Kind.ADMIN,
+        "A collector's device was registered, reported lost or taken out of use.",
+        ("device", "account", "status"),
+        ("village", "flagged"),
+    ),
+    EventType(
         "endpoint:operator:changed",
         Kind.ADMIN,
         "Where an organisation or a source is told of changes was registered or closed; of the address the SHA-256.",

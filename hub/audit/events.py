@@ -50,6 +50,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hub.audit.admin_events import ADMIN_EVENTS
+from hub.audit.capture_events import CAPTURE_EVENTS
 from hub.audit.duty_events import DUTY_EVENTS
 from hub.audit.event_types import Decision, EventType, Kind
 from hub.audit.guardian_events import GUARDIAN_EVENTS
@@ -231,6 +232,7 @@ _ALL = (
     _consent("consent:resident:suspended", "A person suspended a consent."),
     _consent("consent:resident:withdrawn", "A person took a consent back."),
     _consent("consent:steward:revoked", "Another than the person ended a consent, with cause."),
+    *CAPTURE_EVENTS,
     # Other bases than consent.
     _basis("basis:client:declared", "An organisation's system declared a basis, such as a live loan of its own."),
     _basis("basis:official:declared", "An official declared a basis with its reference."),

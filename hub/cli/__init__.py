@@ -34,6 +34,8 @@ COMMANDS = {
     "breach": "hub.cli.breach",
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
+    "device": "hub.cli.device",
+    "capture": "hub.cli.capture",
     "basis": "hub.cli.basis",
     "guardian": "hub.cli.guardian",
     "access": "hub.cli.access",

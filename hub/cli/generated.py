@@ -15,6 +15,7 @@ FILES = {
     "docs/ADVERSE-REGIMES.md": "hub.records.adverse:as_markdown",
     "docs/AUDIT-EVENTS.md": "hub.audit.events:as_markdown",
     "docs/ACCESS-MATRIX.csv": "hub.access.matrix:current",
+    "docs/consent-batch.schema.json": "hub.consent.batch:json_schema",
     "docs/LEGAL-MODES.md": "hub.access.mode_differences:as_markdown",
     "docs/LAW.md": "hub.access.law:as_markdown",
     "hub/schema/schema.graphql": "hub.schema.schema:sdl",

@@ -1,8 +1,26 @@
-"""What a rotation of the keys does with requests for consent: they carry the blind indexes that were asked with."""
+"""What a rotation of the keys does with consents: requests carry the blind indexes that were asked with; batches of
+devices and pictures lie sealed.
+"""
 
 from uuid import UUID
 
 import asyncpg
+
+from hub.consent.captures import BATCH_PURPOSE, EVIDENCE_PURPOSE
+from hub.store.rekey import Place, Sealed
+
+CONSENT_PLACES: tuple[Place, ...] = (
+    Place(
+        "consent.capture_batch",
+        (("county", "bpchar"), ("batch_id", "uuid")),
+        (Sealed("sealed", BATCH_PURPOSE, "uuid_send(t.batch_id)"),),
+    ),
+    Place(
+        "consent.evidence_piece",
+        (("county", "bpchar"), ("evidence_id", "uuid"), ("piece_no", "int")),
+        (Sealed("sealed", EVIDENCE_PURPOSE, "uuid_send(t.evidence_id) || int4send(t.piece_no)"),),
+    ),
+)
 
 ROWS_AT_ONCE = 500
 

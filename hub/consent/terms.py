@@ -5,6 +5,7 @@ members are those of ISO/IEC TS 27560 and PublicSchema's ConsentRecord under the
 table). Records of version 1 lack some of them and stay valid.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,20 +77,20 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """How a yes on paper reached the hub; ids only, names stay on the paper.
+    """How a yes taken in the field reached the hub; ids only, names stay on the paper.
 
-    ``witnesses`` and ``items`` (kind, media type, SHA-256) are as the device signed them; ``device_jws`` is that
-    signature. ``verified_by`` looked at it and was neither the collector nor a witness.
+    ``captured`` says by whom it was captured, who witnessed it, and which pictures prove it, as the database has it.
+    ``device_jws`` is the device's signature over the batch, ``slip`` the hash of the slip in it. ``notice`` is version
+    and hash of the words that were shown. ``verified_by`` looked at it and was neither the collector nor a witness.
     """
 
-    collector: str
-    device: str
+    captured: Mapping[str, Any]
     signed_at: datetime
-    witnesses: tuple[dict[str, str], ...]
-    items: tuple[dict[str, str], ...]
     form_no: str
     read_aloud: bool
+    notice: tuple[str, str]
     device_jws: str
+    slip: str
     verified_by: str
     level: int
 
@@ -214,13 +215,15 @@ def _expressed(evidence: Evidence | Capture, now: datetime) -> dict[str, Any]:
         }
     return {
         "signedAt": iso(evidence.signed_at),
-        "medium": "PAPER",
-        "expression": "SIGNED_FORM",
+        "noticeVersion": evidence.notice[0],
+        "noticeHash": evidence.notice[1],
+        "medium": evidence.captured["medium"],
+        "expression": "SIGNED_FORM" if evidence.captured["medium"] == "PAPER" else "SIGNED_ON_SCREEN",
         "readAloud": evidence.read_aloud,
         "evidenceLevel": f"L{evidence.level}",
-        "evidence": {"formNo": evidence.form_no, "deviceJws": evidence.device_jws},
-        "evidenceItems": [dict(item) for item in evidence.items],
-        "witnessedBy": [dict(witness) for witness in evidence.witnesses],
-        "capturedBy": {"account": evidence.collector, "device": evidence.device},
+        "evidence": {"formNo": evidence.form_no, "deviceJws": evidence.device_jws, "slip": evidence.slip},
+        "evidenceItems": evidence.captured["evidenceItems"],
+        "witnessedBy": evidence.captured["witnessedBy"],
+        "capturedBy": evidence.captured["capturedBy"],
         "verifiedBy": evidence.verified_by,
     }

@@ -1,12 +1,20 @@
-"""Every consent in force is compared with what the hub signed; one that was altered is frozen, told and recorded."""
+"""Every consent in force is compared with what the hub signed; one that was altered is frozen, told and recorded.
+
+Of a consent that was captured in the field the device's signature and every picture are looked at too.
+"""
+
+import json
+from uuid import UUID
 
 import asyncpg
 
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.receipts import Receipts
+from hub.consent.captures import opened_content, opened_slip
 from hub.consent.record import SIGNING_KEY, SignedTerms, is_genuine
 from hub.core.clock import Clock
+from hub.core.errors import RefusedError
 from hub.core.ids import uuid7
 from hub.flows.consent_change import POLICY
 from hub.store.keys import KeyService
@@ -28,11 +36,15 @@ async def check_consents(
         for row in rows:
             looked += 1
             if row["agrees"] and is_genuine(SignedTerms(row["terms"], row["signature"], row["protected"]), key):
-                continue
+                if await _is_proved(connection, keys, row["consent_id"]):
+                    continue
+                cause = "EVIDENCE_ALTERED"
+            else:
+                cause = "RECORD_ALTERED"
             await receipts.ready()
             async with connection.transaction():
                 ev = uuid7()
-                if not await connection.fetchval("SELECT consent.freeze($1, 'RECORD_ALTERED')", row["consent_id"]):
+                if not await connection.fetchval("SELECT consent.freeze($1, $2)", row["consent_id"], cause):
                     continue
                 frozen += 1
                 await append(
@@ -50,7 +62,7 @@ async def check_consents(
                         subjects=(row["person_id"],),
                         facts={
                             "consent": str(row["consent_id"]),
-                            "reason": "RECORD_ALTERED",
+                            "reason": cause,
                             "persons": {str(row["person_id"]): {"recipient": row["organisation_id"]}},
                         },
                     ),
@@ -58,3 +70,16 @@ async def check_consents(
         if len(rows) < _AT_ONCE:
             return looked, frozen
         after = rows[-1]["consent_id"]
+
+
+async def _is_proved(connection: asyncpg.Connection, keys: KeyService, consent_id: UUID) -> bool:
+    """Whether what a device signed for this consent is still that; true for consents that came otherwise."""
+    try:
+        for each in await connection.fetch("SELECT * FROM consent.captured_proof($1)", consent_id):
+            jwk = json.loads(each["jwk"])
+            opened_slip(keys, each["batch_id"], each["sealed"], each["place"], jwk, each["slip_hash"])
+            if each["evidence_id"] is not None:
+                opened_content(keys, each["evidence_id"], each["sha256"], each["pieces"])
+    except RefusedError:
+        return False
+    return True

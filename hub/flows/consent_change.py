@@ -57,6 +57,7 @@ class ConsentDesk:
     """Everything that a change of consent needs: connections as ``hub_app``, keys, the audit log, the clock.
 
     Answers to requests for consent leave in steps of ``even_step`` seconds.
+    ``call_back_per_mille``: of a thousand captured consents, how many are drawn to be confirmed with the person.
     """
 
     pool: asyncpg.Pool
@@ -64,6 +65,7 @@ class ConsentDesk:
     receipts: Receipts
     clock: Clock = system_clock
     even_step: float = EVEN_STEP
+    call_back_per_mille: int = 100
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[asyncpg.Connection]:

@@ -15,7 +15,7 @@ from hub.audit.data_keys import AUDIT_PLACES
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.receipts import Receipts
-from hub.consent.key_places import extend_requests, stranded_requests
+from hub.consent.key_places import CONSENT_PLACES, extend_requests, stranded_requests
 from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.version import VERSION
@@ -44,7 +44,7 @@ ACCOUNT_PLACES = (
 )
 """Who holds an account, and who an organisation's officers are."""
 
-PLACES: tuple[Place, ...] = (*AUDIT_PLACES, *ACCOUNT_PLACES, *RECORD_PLACES)
+PLACES: tuple[Place, ...] = (*AUDIT_PLACES, *ACCOUNT_PLACES, *CONSENT_PLACES, *RECORD_PLACES)
 """Everything that carries a key version."""
 
 ROWS_AT_ONCE = 500

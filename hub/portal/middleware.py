@@ -11,11 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 BODY_MAX = 256 * 1024
 """Bytes of a request body; the largest lawful operation is a small part of it."""
 
+EVIDENCE_PATH = "/evidence/"
+EVIDENCE_MAX = 1024 * 1024
+"""Bytes of a picture, which is sent by itself (docs/CONSENT.md)."""
+
 _ID = re.compile(r"(?!.*[0-9]{15})[A-Za-z0-9._-]{8,64}")  # it is logged, so never what may be an ID number
 
 
 class BodyLimit:
-    """Reads the body whole, at most :data:`BODY_MAX` bytes, before anybody parses it."""
+    """Reads the body whole before anybody parses it: :data:`BODY_MAX` bytes at most, of a picture more."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,6 +29,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = EVIDENCE_MAX if scope["path"].startswith(EVIDENCE_PATH) else BODY_MAX
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -33,8 +38,8 @@ class BodyLimit:
                 return
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > BODY_MAX:
-                await _too_large(send)
+            if size > most:
+                await _too_large(send, most)
                 return
             if not message.get("more_body", False):
                 break
@@ -88,8 +93,8 @@ def _request_id(scope: Scope) -> str:
     return uuid4().hex
 
 
-async def _too_large(send: Send) -> None:
-    message = f"The body is larger than {BODY_MAX // 1024} KiB."
+async def _too_large(send: Send, most: int) -> None:
+    message = f"The body is larger than {most // 1024} KiB."
     body = orjson.dumps({"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]})
     headers = [(b"content-type", b"application/json; charset=utf-8"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})

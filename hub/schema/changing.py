@@ -12,7 +12,16 @@ from hub.schema.messages import has_text, text
 from hub.schema.once import Facts, KeyRefusedError, once
 from hub.schema.types.problems import FieldError, InvalidInput, NotAllowed, NotFound, invalid
 
-_HIDDEN = frozenset({"REQUEST_NOT_OPEN", "REQUEST_UNKNOWN", "CONSENT_NOT_IN_FORCE", "BASIS_UNKNOWN"})
+_HIDDEN = frozenset(
+    {
+        "REQUEST_NOT_OPEN",
+        "REQUEST_UNKNOWN",
+        "CONSENT_NOT_IN_FORCE",
+        "BASIS_UNKNOWN",
+        "CAPTURE_UNKNOWN",
+        "EVIDENCE_UNKNOWN",
+    }
+)
 """Refusals that must look like the absence of the thing."""
 
 Made = TypeVar("Made")

@@ -156,7 +156,11 @@ class PersonalDataInVariablesRule(ValidationRule):
     and a variable's default value is part of the document too.
     """
 
-    TYPES: Mapping[str, str] = {"IdentityKey": "identity number or name", "QuarantineCorrection": "corrected value"}
+    TYPES: Mapping[str, str] = {
+        "IdentityKey": "identity number or name",
+        "QuarantineCorrection": "corrected value",
+        "CaptureConsentsInput": "signed batch",
+    }
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)

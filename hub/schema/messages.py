@@ -66,6 +66,39 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "EVIDENCE_TOO_LOW": ("同意的证据级别不够。", "The proof that the person agreed is too weak for this purpose."),
     "CHANGED_MEANWHILE": ("另有更新的决定，请重新查看。", "Another decision came first; look again."),
     "CONSENT_DAMAGED": ("存档的同意记录已损坏，已冻结。", "The stored record is not what was signed."),
+    "BATCH_MALFORMED": (
+        "批次格式不符，未作任何处理，请保留设备中的采集单。",
+        "The batch is not as its schema has it; nothing was taken, keep the slips on the device.",
+    ),
+    "BATCH_SIGNATURE": ("批次不是由该设备的密钥签名。", "The batch is not signed by the key of this device."),
+    "DEVICE_REFUSED": (
+        "此设备未登记在您名下，或已挂失。",
+        "This device may not deliver: it is not registered to you, or lost.",
+    ),
+    "FINGERPRINT_REFUSED": (
+        "平台不收集指纹等生物识别信息。请遮盖纸上指印后重新拍照。",
+        "Fingerprints and other biometric data are never taken. Cover the print and photograph the form again.",
+    ),
+    "CAPTURE_UNKNOWN": ("没有可由您复核的此采集单。", "There is no such capture for you to look at."),
+    "REVIEWER_CONCERNED": (
+        "您参与了此次采集或与本人同户，应由他人复核。",
+        "You took part in this capture, or it is about your household; another reviewer decides.",
+    ),
+    "CAPTURE_CLOSED": (
+        "此采集单已处理、被阻止或请求已结束，不能核实。",
+        "This capture cannot be verified: it is decided, blocked, or its request is over.",
+    ),
+    "CALL_BACK_NEEDED": ("被抽中回访，须先与本人核实。", "The person was drawn to be called back first."),
+    "EVIDENCE_MISSING": ("所申报的影像证据尚未提交。", "Evidence that was announced has not come yet."),
+    "EVIDENCE_ALTERED": (
+        "采集单或证据与设备签名不符，已冻结。",
+        "The capture or its evidence is not what the device signed; it is blocked.",
+    ),
+    "EVIDENCE_UNKNOWN": ("没有可由您查看的此证据。", "There is no such evidence for you to look at."),
+    "CAUSE_MISMATCH": (
+        "核实时不填事由，否决时须填。",
+        "A cause is given if, and only if, the capture is rejected.",
+    ),
     "BASIS_REFUSED": ("您不能申明此类依据。", "You may not declare a basis of this kind."),
     "BASIS_REFERENCE": ("依据编号格式不符。", "The reference has not the form that this kind of basis needs."),
     "NO_LIVE_LOAN": ("没有此笔未结清贷款。", "Your organisation has no such live loan to this person."),

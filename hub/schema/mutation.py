@@ -4,6 +4,7 @@ import strawberry
 
 from hub.schema.adverse import resolve_state_on_adverse, resolve_withdraw_statement
 from hub.schema.bases import resolve_decide_basis, resolve_declare_basis, resolve_end_basis
+from hub.schema.captures import resolve_capture_consents, resolve_verify_consent
 from hub.schema.consent import (
     resolve_grant_consent,
     resolve_refuse_consent,
@@ -20,6 +21,7 @@ from hub.schema.quarantine import (
 from hub.schema.reports import resolve_issue_own_report
 from hub.schema.types.adverse import StateOnAdverseResult, WithdrawStatementResult
 from hub.schema.types.bases import DecideBasisResult, DeclareBasisResult
+from hub.schema.types.captures import CaptureConsentsResult, VerifyConsentResult
 from hub.schema.types.consent import (
     GrantConsentResult,
     RefuseConsentResult,
@@ -63,6 +65,14 @@ class Mutation:
     revoke_consent: RevokeConsentResult = strawberry.field(
         resolver=resolve_revoke_consent,
         description="获得同意的机构或平台依据事由终止同意。 End a consent with cause, by its recipient or by the hub.",
+    )
+    capture_consents: CaptureConsentsResult = strawberry.field(
+        resolver=resolve_capture_consents,
+        description="采集设备提交签名批次；撤回即时生效，同意须待复核。 A device delivers what was signed offline.",
+    )
+    verify_consent: VerifyConsentResult = strawberry.field(
+        resolver=resolve_verify_consent,
+        description="核实或否决现场采集的同意，供数据管理员。 Verify or reject a captured consent, for stewards.",
     )
     declare_basis: DeclareBasisResult = strawberry.field(
         resolver=resolve_declare_basis,

@@ -8,6 +8,12 @@ import strawberry
 from hub.schema.alerts import resolve_security_alerts
 from hub.schema.audit import resolve_access_history, resolve_audit_events
 from hub.schema.borrower import resolve_borrower_profile, resolve_own_record
+from hub.schema.captures import (
+    resolve_consent_capture,
+    resolve_consent_captures,
+    resolve_consent_evidence,
+    resolve_consent_form,
+)
 from hub.schema.challenges import resolve_challenges
 from hub.schema.consent import resolve_consent_request, resolve_consents
 from hub.schema.consent_steps import resolve_consent_changes, resolve_consent_receipt
@@ -19,6 +25,12 @@ from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_su
 from hub.schema.scorecards import resolve_source_scorecards
 from hub.schema.types.alerts import SecurityAlertsResult
 from hub.schema.types.audit import AccessHistoryResult, AuditEventsResult
+from hub.schema.types.captures import (
+    ConsentCaptureResult,
+    ConsentCapturesResult,
+    ConsentEvidenceResult,
+    ConsentFormResult,
+)
 from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
 from hub.schema.types.consent_steps import ConsentChangesResult, ConsentReceiptResult
@@ -63,6 +75,22 @@ class Query:
     consent_changes: ConsentChangesResult = strawberry.field(
         resolver=resolve_consent_changes,
         description="本机构同意的变化，`since` 为上一页的游标。 Changes since a cursor; `first` is 1 to 100.",
+    )
+    consent_form: ConsentFormResult = strawberry.field(
+        resolver=resolve_consent_form,
+        description="现场出示的告知书，供采集员。 The words to be shown to a person in the field, for collectors.",
+    )
+    consent_captures: ConsentCapturesResult = strawberry.field(
+        resolver=resolve_consent_captures,
+        description="现场采集、待复核的同意，供数据管理员。 Captured consents, for stewards; `first` is 1 to 100.",
+    )
+    consent_capture: ConsentCaptureResult = strawberry.field(
+        resolver=resolve_consent_capture,
+        description="一张采集单，须写明事由。 One captured consent with the names on its form, for a stated reason.",
+    )
+    consent_evidence: ConsentEvidenceResult = strawberry.field(
+        resolver=resolve_consent_evidence,
+        description="同意的影像证据，须写明事由。 A picture that proves a consent, for a stated reason.",
     )
     access_history: AccessHistoryResult = strawberry.field(
         resolver=resolve_access_history,

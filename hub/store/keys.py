@@ -6,9 +6,10 @@ accept every version still held, so that a key can be rotated while the hub runs
 own cipher suite (hub/store/suites.py).
 
 Purposes in use: ``identity`` (ID numbers, names), ``payload`` (values of observations), ``quarantine`` (held-back
-rows), ``hint`` (address and phone of a row without ID number), ``decision`` (reasons of reviewers), ``content`` (keyed
-hashes of delivered rows), ``audit-transit`` (personal detail on its way to the audit log), ``audit-detail`` (wrapping
-of the destroyable keys of the audit log).
+rows), ``capture`` and ``evidence`` (batches of collectors' devices, pictures of forms), ``hint`` (address and phone of
+a row without ID number), ``decision`` (reasons of reviewers), ``content`` (keyed hashes of delivered rows), ``audit-
+transit`` (personal detail on its way to the audit log), ``audit-detail`` (wrapping of the destroyable keys of the audit
+log).
 """
 
 import os

@@ -30,6 +30,10 @@ MAY_CALL = {
     "consent.agree_for_minor", "consent.wards_of",
     "consent.in_force", "consent.record_of", "consent.revoke",
     "consent.bases", "consent.decide_basis", "consent.declare_basis", "consent.end_basis",
+    # Consent captured in the field.
+    "consent.captures", "consent.evidence_wanted", "consent.flag_altered", "consent.form_for", "consent.open_capture",
+    "consent.open_device", "consent.own_holder", "consent.read_evidence", "consent.reject_capture",
+    "consent.requests_shown", "consent.store_evidence", "consent.take_batch", "consent.verify_capture",
     # Tokens.
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",

@@ -89,6 +89,35 @@ class Holding:
             keys.seal("quarantine", b"{}", act.bytes),
         )  # fmt: skip
 
+        await self.captured()
+
+    async def captured(self) -> None:
+        """A batch of a collector's device and the picture that it announced."""
+        keys, batch, capture, picture = self.desk.keys, uuid4(), uuid4(), uuid4()
+        await self.owner.execute(
+            "INSERT INTO consent.device (device_id, account_id, county, village_code, jwk, thumbprint)"
+            " VALUES ('d', 'steward-1', '533103', '533103001', '{}', 't')"
+        )
+        await self.owner.execute(
+            "INSERT INTO consent.capture_batch VALUES ('533103', $1, 'd', 'c', sha256(''), $2, now())",
+            batch, keys.seal("capture", b"signed", batch.bytes),
+        )  # fmt: skip
+        await self.owner.execute(
+            "INSERT INTO consent.capture (county, capture_id, batch_id, place, device_id, collector, counter,"
+            " slip_hash, kind, device_time, received_at, method, form_no, parts, heightened, read_aloud,"
+            " has_own_witness, draw, draw_below, state) VALUES ('533103', $1, $2, 0, 'd', 'c', 1, sha256(''),"
+            " 'CONSENT', now(), now(), 'PAPER', 'F', '{}', false, false, true, 0, 0, 'CAPTURED')", capture, batch,
+        )  # fmt: skip
+        await self.owner.execute(
+            "INSERT INTO consent.evidence (county, evidence_id, capture_id, kind, media_type, sha256)"
+            " VALUES ('533103', $1, $2, 'MASKED_FORM_PHOTO', 'image/png', sha256(''))", picture, capture,
+        )  # fmt: skip
+        for half in (0, 1):
+            await self.owner.execute(
+                "INSERT INTO consent.evidence_piece VALUES ('533103', $1, $2, $3)",
+                picture, half, keys.seal("evidence", b"half", picture.bytes + bytes([0, 0, 0, half])),
+            )  # fmt: skip
+
     async def ask_consent(self, id_number: str, name: str) -> UUID:
         """A bank asks for consent, as the flow writes it."""
         request, keys = uuid4(), self.desk.keys

@@ -1,0 +1,157 @@
+"""Evidence of a consent: pictures of a form or of a signature on the screen. Closed kinds, checked by their content.
+
+The hub keeps no fingerprint. Kinds and media types outside the lists are refused; a picture may carry no hidden members
+(EXIF, XMP, comments, attachments), since its hash is signed by the device and nothing can be cut out of it here. That
+the print on a form is covered no program can see: the reviewer looks, and what shows one is destroyed.
+"""
+
+import io
+import warnings
+from enum import StrEnum
+
+from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+from pypdf.generic import DictionaryObject
+
+from hub.core.errors import HubError, InputError
+
+EVIDENCE_MAX = 1024 * 1024
+"""Bytes of one picture."""
+
+PIXELS_MAX = 16_000_000
+PAGES_MAX = 4
+PIECE_BYTES = 64 * 1024
+"""A picture is sealed in pieces of this size, so that a rotation of keys never holds much at once."""
+
+
+class MediaType(StrEnum):
+    """What a picture may be."""
+
+    JPEG = "image/jpeg"
+    PNG = "image/png"
+    PDF = "application/pdf"
+
+
+class EvidenceKind(StrEnum):
+    """What a picture may show."""
+
+    MASKED_FORM_PHOTO = "MASKED_FORM_PHOTO"
+    MASKED_FORM_SCAN = "MASKED_FORM_SCAN"
+    SCREEN_SIGNATURE = "SCREEN_SIGNATURE"
+
+    def takes(self, media_type: MediaType) -> bool:
+        """Whether this kind comes as that media type."""
+        return media_type in _MEDIA[self]
+
+
+_MEDIA = {
+    EvidenceKind.MASKED_FORM_PHOTO: frozenset({MediaType.JPEG, MediaType.PNG}),
+    EvidenceKind.MASKED_FORM_SCAN: frozenset({MediaType.PDF}),
+    EvidenceKind.SCREEN_SIGNATURE: frozenset({MediaType.PNG}),
+}
+
+_JPEG_SEGMENTS = frozenset({"APP0", "APP2", "APP14"})
+"""JFIF, colour profile, Adobe's colour transform: what a picture needs to be shown. EXIF and XMP are APP1."""
+
+_PNG_CHUNKS = frozenset(
+    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"bKGD"}
+)
+_PDF_FORBIDDEN = ("/AcroForm", "/OpenAction", "/AA", "/Names", "/Metadata", "/AF", "/Collection")
+_PDF_PAGE_FORBIDDEN = ("/AA", "/Annots", "/Metadata", "/AF", "/PieceInfo")
+
+
+def check_content(content: bytes, media_type: MediaType) -> None:
+    """Raise :class:`InputError` unless the bytes are a whole picture of this type with nothing hidden in it.
+
+    Codes: EVIDENCE_SIZE, EVIDENCE_MEDIA_TYPE (it is something else), EVIDENCE_METADATA. Takes some hundred
+    milliseconds; call it in a thread.
+    """
+    if not 0 < len(content) <= EVIDENCE_MAX:
+        raise InputError(f"Evidence has 1 to {EVIDENCE_MAX} bytes.", remedy="Make it smaller.", code="EVIDENCE_SIZE")
+    if media_type is MediaType.PDF:
+        _check_pdf(content)
+    else:
+        _check_image(content, media_type)
+
+
+def pieces_of(content: bytes) -> list[bytes]:
+    """The content cut into pieces of :data:`PIECE_BYTES`."""
+    return [content[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)]
+
+
+def piece_context(evidence_id: bytes, number: int) -> bytes:
+    """What a sealed piece is bound to: the evidence's id and its place."""
+    return evidence_id + number.to_bytes(4, "big")
+
+
+def _check_image(content: bytes, media_type: MediaType) -> None:
+    form = "JPEG" if media_type is MediaType.JPEG else "PNG"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content), formats=[form]) as image:
+                if image.width * image.height > PIXELS_MAX:
+                    raise InputError(
+                        f"A picture has at most {PIXELS_MAX} points.", remedy="Make it smaller.", code="EVIDENCE_SIZE"
+                    )
+                image.load()
+                hidden = _hides(image, content)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Warning):
+        raise _other_type(media_type) from None
+    if hidden:
+        raise _metadata()
+
+
+def _hides(image: Image.Image, content: bytes) -> bool:
+    """Whether there is more in the file than the picture."""
+    if isinstance(image, JpegImageFile):
+        segments = {name for name, _ in image.applist}
+        return (
+            not segments <= _JPEG_SEGMENTS or not content.rstrip(b"\0").endswith(b"\xff\xd9") or "comment" in image.info
+        )
+    return not _png_chunks(content) <= _PNG_CHUNKS
+
+
+def _png_chunks(content: bytes) -> set[bytes]:
+    """The names of a PNG's chunks; what follows its end counts as a chunk of its own."""
+    found, place = set[bytes](), 8
+    while place + 8 <= len(content):
+        length, name = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+        found.add(name)
+        place += 12 + length
+        if name == b"IEND":
+            break
+    return found if place == len(content) else found | {b"after the end"}
+
+
+def _check_pdf(content: bytes) -> None:
+    try:
+        reader = PdfReader(io.BytesIO(content), strict=True)
+        if reader.is_encrypted or not 1 <= len(reader.pages) <= PAGES_MAX:
+            raise _other_type(MediaType.PDF)
+        root = reader.root_object
+        hidden = bool(reader.metadata) or any(name in root for name in _PDF_FORBIDDEN)
+        hidden = hidden or any(name in page for page in reader.pages for name in _PDF_PAGE_FORBIDDEN)
+        hidden = hidden or not isinstance(root, DictionaryObject) or not content.rstrip().endswith(b"%%EOF")
+    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError):
+        raise _other_type(MediaType.PDF) from None
+    if hidden:
+        raise _metadata()
+
+
+def _other_type(media_type: MediaType) -> HubError:
+    return InputError(
+        f"The evidence is no whole {media_type.value} that can be read.",
+        remedy="Send it as it was announced: image/jpeg, image/png or application/pdf.",
+        code="EVIDENCE_MEDIA_TYPE",
+    )
+
+
+def _metadata() -> HubError:
+    return InputError(
+        "The evidence carries more than the picture (EXIF, comments, attachments, forms).",
+        remedy="Take it out on the device before the picture is hashed.",
+        code="EVIDENCE_METADATA",
+    )
