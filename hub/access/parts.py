@@ -16,7 +16,8 @@ class PartFacts:
 
     ``classes``: ``register`` (who and where), ``fact`` (what an agency reported or what follows from it), ``sensitive``
     (个人信息保护法 art. 28 and everything that needs written notice), ``written-notice`` (征信业管理条例 art. 14(2)),
-    ``person`` (about one person). ``household``: the section is about the household, not about one person.
+    ``person`` (about one person), ``answer`` (what a benefit programme's condition comes to; no section holds it).
+    ``household``: the section is about the household, not about one person.
     """
 
     part: Part
@@ -47,10 +48,14 @@ PART_FACTS: tuple[PartFacts, ...] = (
     _facts(Category.BANK_LOAN, Form.TOTAL, "fact"),
     _facts(Category.ADVERSE, Form.VALUE, "fact"),
     _facts(Category.CONFLICT, Form.VALUE, "register"),
+    PartFacts(Part(Category.ELIGIBILITY, Form.YES_NO), frozenset({"answer"})),
 )
 
 PARTS: tuple[Part, ...] = tuple(facts.part for facts in PART_FACTS)
 """Every part, in the order in which a record is read."""
+
+RECORD_PARTS: tuple[Part, ...] = tuple(facts.part for facts in PART_FACTS if "answer" not in facts.classes)
+"""Those of which a record has sections; the others are answers that are worked out of them."""
 
 WRITTEN_NOTICE_PARTS = frozenset(facts.part for facts in PART_FACTS if "written-notice" in facts.classes)
 """Parts that a consent covers only together with the heightened notice."""
@@ -63,6 +68,7 @@ ROLE_GROUPS: dict[Role, frozenset[str]] = {
     Role.TOWNSHIP: frozenset({"field", "assigned-area", "emergency"}),
     Role.STEWARD: frozenset({"assigned-area", "emergency"}),
     Role.REGULATOR: frozenset({"assigned-area"}),
+    Role.PROVIDER: frozenset({"assigned-area"}),
 }
 """Groups of a role; a role that is not here is in none."""
 

@@ -72,6 +72,26 @@ ADMIN_EVENTS = (
         ("local", "address"),
     ),
     EventType(
+        "programme:operator:proposed",
+        Kind.ADMIN,
+        "A version of a benefit programme was proposed.",
+        ("programme", "version", "digest"),
+        ("organisation",),
+    ),
+    EventType(
+        "programme:security:approved",
+        Kind.ADMIN,
+        "A second person signed for a version of a benefit programme, and for what it overlaps with; it may be asked.",
+        ("programme", "version", "digest", "account", "key"),
+        ("accepted",),
+    ),
+    EventType(
+        "programme:operator:retired",
+        Kind.ADMIN,
+        "A version of a benefit programme may not be asked any more.",
+        ("programme", "version"),
+    ),
+    EventType(
         "assessment:operator:recorded",
         Kind.ADMIN,
         "The impact assessment of a source was put on record.",

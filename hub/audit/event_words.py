@@ -29,6 +29,7 @@ _EVENTS_ZH = {
     "answer:auditor:replayed": "审计人员重现了一次过去的查询结果",
     "decision:auditor:explained": "审计人员核查了一次查询为何能看到或看不到",
     "decision:resident:explained": "本人查看了一次查询的解释",
+    "eligibility:client:asked": "机构询问了是否符合惠民项目条件（只得到是、否或无法判断）",
     "profile:client:queried": "机构查询了借款人信用信息",
     "consent:client:requested": "机构向本人征求同意",
     "consent:hub:expired": "同意或请求到期",

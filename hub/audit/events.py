@@ -142,6 +142,14 @@ _ALL = (
         _READING_PERSON,
     ),
     _reading("log:auditor:queried", "An auditor or regulator read entries of this log."),
+    EventType(
+        "eligibility:client:asked",
+        Kind.QUERY,
+        "An organisation's system asked whether a person is eligible: yes, no or cannot say was told.",
+        (*_READING, "programme"),
+        (*_READING_MORE, "version", "period"),
+        (*_READING_PERSON, "answer", "decision", "repeated"),
+    ),
     _reading("profile:client:queried", "An organisation's system asked for a borrower's profile."),
     EventType(
         "answer:auditor:replayed",

@@ -22,11 +22,10 @@ from hub.auth.grant_store import GrantStore, Opened, Visit, new_secret
 from hub.auth.page_files import page_templates
 from hub.auth.par import URI_PREFIX
 from hub.auth.store import AuthStore, RegisteredClient
-from hub.consent.notice import CATEGORY_WORDS, FORM_WORDS, HEIGHTENED_NOTICE, needs_written_notice
+from hub.consent.notice import HEIGHTENED_NOTICE, needs_written_notice, part_words
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
-from hub.core.names import Category, Form
 from hub.flows.consent_change import ConsentDesk, Operation
 from hub.flows.grant_consent import ConsentGrant, grant_consent
 from hub.flows.my_consents import RequestShown, my_requests
@@ -178,12 +177,16 @@ class AuthorizePages:
         raise _PageError("NOT_YOURS", 403)
 
     def _question(self, asked: _Asked, problem: str | None = None) -> Response:
-        parts = () if asked.shown is None else asked.shown.request.parts
+        request = None if asked.shown is None else asked.shown.request
+        parts = () if request is None else request.parts
         context = {
             "client": asked.client,
             "shown": asked.shown,
-            "parts": [
-                {"key": key, "words": _part_words(key), "is_heightened": needs_written_notice(key)} for key in parts
+            "parts": []
+            if request is None
+            else [
+                {"key": key, "words": part_words(request.purpose, key), "is_heightened": needs_written_notice(key)}
+                for key in parts
             ],
             "heightened": HEIGHTENED_NOTICE if any(needs_written_notice(key) for key in parts) else None,
             "request_uri": URI_PREFIX + asked.secret,
@@ -287,12 +290,6 @@ def _asker(visit: Visit) -> Asker:
 def _from_here(request: Request) -> bool:
     """Whether the browser says that the form came from this site; browsers that say nothing are left to the token."""
     return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-
-
-def _part_words(key: str) -> tuple[str, str]:
-    category, _, form = key.partition("/")
-    (zh, en), (zh_form, en_form) = CATEGORY_WORDS[Category(category)], FORM_WORDS[Form(form)]
-    return f"{zh}（{zh_form}）", f"{en} ({en_form})"
 
 
 def _origin(uri: str) -> str:

@@ -33,7 +33,7 @@ from hub.core.clock import SHANGHAI, day_of
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
 from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.disclose import pseudonym_space
+from hub.flows.gate_wire import pseudonym_space
 from hub.flows.request_consent import ConsentRequest, request_consent
 
 ANSWER_WITHIN = timedelta(minutes=15)

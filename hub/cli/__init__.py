@@ -39,6 +39,7 @@ COMMANDS = {
     "basis": "hub.cli.basis",
     "guardian": "hub.cli.guardian",
     "access": "hub.cli.access",
+    "programme": "hub.cli.programme",
     "keys": "hub.cli.keys",
     "alerts": "hub.cli.alerts",
     "audit": "hub.cli.audit",

@@ -52,6 +52,7 @@ CATEGORY_WORDS: dict[Category, tuple[str, str]] = {
     Category.BANK_LOAN: ("贷款", "loans"),
     Category.ADVERSE: ("不良信息", "adverse items"),
     Category.CONFLICT: ("各部门数据不一致之处", "where sources disagree"),
+    Category.ELIGIBILITY: ("是否符合项目条件", "whether you are eligible"),
 }
 
 FORM_WORDS: dict[Form, tuple[str, str]] = {
@@ -98,8 +99,8 @@ def notice_text(request: "OpenRequest", parts: tuple[str, ...]) -> str:
     are further notices.
     """
     zh_purpose, en_purpose = PURPOSE_WORDS[request.purpose]
-    lines = [_part_words(key) for key in parts if not needs_written_notice(key)]
-    apart = [_part_words(key) for key in parts if needs_written_notice(key)]
+    lines = [part_words(request.purpose, key) for key in parts if not needs_written_notice(key)]
+    apart = [part_words(request.purpose, key) for key in parts if needs_written_notice(key)]
     zh = [
         f"“{request.name_zh}”请求查询您的信用信息。",
         f"目的：{zh_purpose}。只能用于这个目的，不得转给他人。",
@@ -126,7 +127,12 @@ def notice_text(request: "OpenRequest", parts: tuple[str, ...]) -> str:
     return "\n".join(zh) + "\n\n" + " ".join(en)
 
 
-def _part_words(key: str) -> tuple[str, str]:
+def part_words(purpose: Purpose, key: str) -> tuple[str, str]:
+    """A part (``category/FORM``) in words, Chinese and English. For a benefit programme the hub reads what it is worked
+    out from and gives none of it away, and the words say so.
+    """
     category, _, form = key.partition("/")
     (zh, en), (zh_form, en_form) = CATEGORY_WORDS[Category(category)], FORM_WORDS[Form(form)]
+    if purpose is Purpose.BENEFIT_ELIGIBILITY and category != Category.ELIGIBILITY:
+        return f"{zh}（仅由平台读取，不提供给对方）", f"{en} (read by the hub only, not given away)"
     return f"{zh}（{zh_form}）", f"{en} ({en_form})"

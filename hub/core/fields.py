@@ -101,6 +101,7 @@ BANK_LOAN = Part(Category.BANK_LOAN, Form.VALUE)
 BANK_LOAN_TOTAL = Part(Category.BANK_LOAN, Form.TOTAL)
 ADVERSE = Part(Category.ADVERSE, Form.VALUE)
 CONFLICT = Part(Category.CONFLICT, Form.VALUE)
+ELIGIBILITY = Part(Category.ELIGIBILITY, Form.YES_NO)
 
 _structure("BorrowerProfile", "borrowerId", "asOf", "purpose", "completeness", "withheld", "absent")
 _structure("OwnRecord", "asOf", "purpose", "completeness", "withheld", "absent")
@@ -115,6 +116,16 @@ for _root in ("BorrowerProfile", "OwnRecord"):
         "civil",
         "adultsNotShown",
     )
+_structure("BenefitEligibility", "programme", "programmeVersion", "period", "personId", "withheld")
+_structure("BenefitEligibility", "decisionId", "decidedAt", "validUntil")
+FIELDS["BenefitEligibility.answer"] = FieldClass(
+    ELIGIBILITY,
+    _P2,
+    "是否符合项目条件",
+    "Whether the person is eligible for the programme in this period; nothing of what it was worked out from.",
+    "derived",
+    "answer",
+)
 _structure("Withheld", "field", "category", "form", "reason", "canAskConsent")
 _structure("Absent", "field", "category", "form", "reason")
 _structure("Provenance", "source", "sourceTime", "recordedAt", "sourceVersion", "validFrom", "validTo", "repaired")

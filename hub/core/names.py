@@ -73,6 +73,7 @@ class Category(StrEnum):
     CONSENT = "consent"
     ACCESS_HISTORY = "access_history"
     RATING = "rating"
+    ELIGIBILITY = "eligibility"
 
 
 FACT_CATEGORIES = (

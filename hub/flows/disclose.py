@@ -6,7 +6,6 @@ into the asker's own pseudonyms, and lets nothing go before the log has signed f
 """
 
 import asyncio
-import base64
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.access.parts import part_key, part_of
-from hub.audit.outbox import operation_hash, seal_request
+from hub.access.parts import part_of
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
 from hub.core.disclosure import (
@@ -23,16 +21,14 @@ from hub.core.disclosure import (
     Disclosure,
     DisclosureRequest,
     Section,
-    SubjectByNumber,
     SubjectByPseudonym,
-    SubjectSelf,
     WithheldPart,
 )
 from hub.core.errors import AuditError, HubError, InputError, RefusedError, StoreError
 from hub.core.ids import uuid7
 from hub.core.names import AbsenceReason, WithheldReason
-from hub.core.text import normalise_name
 from hub.flows.even_time import EVEN_STEP, Departure
+from hub.flows.gate_wire import gate_wire, pseudonym_space
 from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
 
@@ -41,7 +37,7 @@ BATCH_MAX = 32
 
 _HOUSEHOLD = UUID(int=0)
 _SQL = "SELECT * FROM access.disclose($1::jsonb)"
-_REFUSALS = {
+REFUSALS = {
     "ASKER_UNKNOWN": ("The asker is not registered.", "Register the system, or open the account, first."),
     "ASKER_SUSPENDED": ("The asker's registration is suspended or closed.", "Ask the hub's operator why."),
     "OFFICER_UNKNOWN": (
@@ -49,6 +45,10 @@ _REFUSALS = {
         "Have him registered with the hub, each under an id of his own.",
     ),
     "TOKEN_REVOKED": ("The access token was taken back.", "Get a new token."),
+    "PROGRAMME_UNKNOWN": (
+        "The asking organisation has no such programme that may be asked at this time.",
+        "Use the id of a programme of your own that is approved and in its period.",
+    ),
     "PROOF_USED": ("The DPoP proof was used before.", "Make a new proof for each request."),
 }
 
@@ -124,41 +124,16 @@ class Discloser:
         if answer["person_id"] is None:
             await departure.wait()  # whether there is such a person must not show in the time either
         if answer["refusal"] is not None:
-            sentence, remedy = _REFUSALS[answer["refusal"]]
+            sentence, remedy = REFUSALS[answer["refusal"]]
             raise RefusedError(sentence, remedy=remedy, code=answer["refusal"])
         return self._disclosure(request, ev, answer), receipt
 
     async def _wire(self, request: DisclosureRequest, ev: UUID) -> dict[str, Any]:
-        """The request as the database function takes it: blind indexes instead of numbers and names."""
-        wire: dict[str, Any] = {
-            "asker": request.asker.client_id,
-            "token": request.asker.token_id,
-            "actor": request.asker.actor,
-            "purpose": request.purpose.value,
-            "parts": [part_key(part) for part in dict.fromkeys(request.parts)],
-            "operation": operation_hash(request.operation).hex(),
-            "ev": str(ev),
-            "sealed": base64.b64encode(seal_request(self._keys, ev, request.operation, request.variables)).decode(),
-            "retry_key": request.idempotency_key,
-            "others": request.others,
-        }
-        if request.asker.proof is not None:
-            wire["proof"] = request.asker.proof.digest.hex()
-            wire["proof_until"] = request.asker.proof.until.isoformat()
-        if request.asker.grant is not None:
-            wire["grant_id"] = str(request.asker.grant)
-        match request.subject:
-            case SubjectByNumber(id_number, name):
-                wire["identity"] = [index.hex() for index in self._keys.indexes("identity", id_number)]
-                wire["names"] = [index.hex() for index in self._keys.indexes("name", normalise_name(name))]
-            case SubjectByPseudonym(pseudonym):
-                organisation = await self._organisation(request.asker.client_id)
-                person = self._keys.person_of(pseudonym_space(organisation, request.asker.client_id), pseudonym)
-                # Text that is no pseudonym at all must look like one that belongs to nobody.
-                wire["person"] = str(person or UUID(bytes=operation_hash(pseudonym)[:16]))
-            case SubjectSelf(person_id):
-                wire["person"] = str(person_id)
-        return wire
+        """The request as the database function takes it."""
+        client_id = request.asker.client_id
+        by_pseudonym = isinstance(request.subject, SubjectByPseudonym)
+        space = pseudonym_space(await self._organisation(client_id), client_id) if by_pseudonym else ""
+        return gate_wire(self._keys, request, ev, space)
 
     async def _organisation(self, client_id: str) -> str:
         """For which organisation the asker's pseudonyms are made; the database checks the asker itself again."""
@@ -166,7 +141,7 @@ class Discloser:
             try:
                 found = await self._pool.fetchval("SELECT access.organisation_of($1)", client_id)
             except DATABASE_ERRORS as error:
-                raise _failed(error) from error
+                raise gate_failure(error) from error
             if found is None:
                 return ""
             self._organisations[client_id] = found
@@ -187,7 +162,7 @@ class Discloser:
             rows = await self._call(batch)
         except DATABASE_ERRORS as error:
             if len(batch) == 1:
-                _fail(batch[0], _failed(error))
+                _fail(batch[0], gate_failure(error))
                 return
             # One bad request must not take the others with it: the whole call was undone, so each is tried alone.
             for waiting in batch:
@@ -239,11 +214,6 @@ class Discloser:
         )
 
 
-def pseudonym_space(organisation: str, client_id: str) -> str:
-    """Whose pseudonyms these are: an organisation's, or those of one account that speaks for itself."""
-    return organisation or f"account:{client_id}"
-
-
 def _pairs(lines: list[str]) -> list[tuple[str, str]]:
     return [(key, reason) for key, _, reason in (line.partition("=") for line in lines)]
 
@@ -257,7 +227,7 @@ def _busy(what: str) -> StoreError:
     return StoreError(what, remedy="Try again in a few seconds.", code="BUSY")
 
 
-def _failed(error: BaseException) -> HubError:
+def gate_failure(error: BaseException) -> HubError:
     """The sentence for a failed call. Nothing of the database's own text is passed on: it could quote a value."""
     state = getattr(error, "sqlstate", None)
     if state == "HB110":

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.access.parts import PARTS, part_key
+from hub.access.parts import RECORD_PARTS, part_key
 from hub.audit.event_words import event_meaning
 from hub.audit.events import Decision, Kind
 from hub.audit.history import Access, list_own_accesses
@@ -38,7 +38,7 @@ POLICY = "own-report-1"
 """Version of what a report holds and of how reports are counted."""
 
 OWN_PARTS: tuple[Part, ...] = tuple(
-    part for part in PARTS if part.form is Form.VALUE or Part(part.category, Form.VALUE) not in PARTS
+    part for part in RECORD_PARTS if part.form is Form.VALUE or Part(part.category, Form.VALUE) not in RECORD_PARTS
 )
 """Everything of the record once: in detail, and in another form only where there is no detail."""
 

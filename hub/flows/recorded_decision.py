@@ -22,8 +22,10 @@ from hub.audit.leaf import Leaf
 from hub.core.errors import RefusedError
 from hub.core.names import Purpose, Role
 
-ANSWERS = frozenset({"profile:client:queried", "household:resident:queried", "household:steward:shown"})
-"""Events of decisions about parts of a record."""
+ANSWERS = frozenset(
+    {"profile:client:queried", "eligibility:client:asked", "household:resident:queried", "household:steward:shown"}
+)
+"""Events of decisions about parts of a record, or about an answer out of them."""
 
 IN_FORCE = "IN_FORCE"
 

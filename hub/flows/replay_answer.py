@@ -30,7 +30,7 @@ from hub.core.errors import InputError
 from hub.core.ids import uuid7
 from hub.core.names import AbsenceReason, Category, Form, Purpose, WithheldReason
 from hub.core.version import VERSION
-from hub.flows.disclose import pseudonym_space
+from hub.flows.gate_wire import pseudonym_space
 from hub.flows.obstacles import Obstacle, Outcome, ReplayRefusedError
 from hub.flows.past_fold import Line, PastFolds
 from hub.flows.show_household import OPERATION as SHOW

@@ -82,7 +82,7 @@ _SECTIONS = (
     "conflicts",
     "resolved",
 )
-_ASKABLE = frozenset({WithheldReason.NO_BASIS, WithheldReason.CATEGORY_NOT_IN_BASIS})
+ASKABLE = frozenset({WithheldReason.NO_BASIS, WithheldReason.CATEGORY_NOT_IN_BASIS})
 """Reasons that a consent for the purpose asked under could lift; a purpose that does not fit it could not."""
 
 
@@ -164,7 +164,7 @@ class _Answer:
                 "category": part.category.value,
                 "form": part.form,
                 "reason": reason,
-                "canAskConsent": reason in _ASKABLE and self._purpose in PURPOSE_WORDS,
+                "canAskConsent": reason in ASKABLE and self._purpose in PURPOSE_WORDS,
             }
             for place, part in self._places
             if (reason := self._withheld.get(part)) is not None

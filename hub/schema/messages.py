@@ -55,6 +55,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ASKER_REFUSED": ("本系统不得征求同意。", "This system may not ask for consent."),
     "ASKER_UNKNOWN": ("调用方未登记。", "The asker is not registered."),
     "ASKER_SUSPENDED": ("调用方的登记已暂停或注销。", "The asker's registration is suspended or closed."),
+    "PROGRAMME_UNKNOWN": (
+        "本机构没有可询问的此项目。",
+        "Your organisation has no such programme that may be asked now.",
+    ),
+    "PROGRAMME_MALFORMED": (
+        "项目编号为2至40位小写字母、数字或连字符。",
+        "A programme's id has 2 to 40 small letters, digits and hyphens.",
+    ),
     "TOKEN_REVOKED": ("访问令牌已被撤销。", "The access token was taken back."),
     "NOT_AN_ADULT": (
         "成年人独自决定；未成年人由监护人决定，满14周岁的须本人一并同意。",

@@ -18,6 +18,7 @@ from hub.schema.challenges import resolve_challenges
 from hub.schema.consent import resolve_consent_request, resolve_consents
 from hub.schema.consent_steps import resolve_consent_changes, resolve_consent_receipt
 from hub.schema.coverage import resolve_coverage
+from hub.schema.eligibility import resolve_benefit_eligibility
 from hub.schema.explanations import resolve_explain_access
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.notices import resolve_notices
@@ -35,6 +36,7 @@ from hub.schema.types.challenges import ChallengesResult
 from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResult
 from hub.schema.types.consent_steps import ConsentChangesResult, ConsentReceiptResult
 from hub.schema.types.coverage import CoverageResult
+from hub.schema.types.eligibility import BenefitEligibilityResult
 from hub.schema.types.explanations import ExplainAccessResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.notices import NoticesResult
@@ -52,6 +54,10 @@ class Query:
     borrower_profile: BorrowerProfileResult = strawberry.field(
         resolver=resolve_borrower_profile,
         description="借款人信用信息，仅用 POST。 What an organisation may see of a borrower. POST only.",
+    )
+    benefit_eligibility: BenefitEligibilityResult = strawberry.field(
+        resolver=resolve_benefit_eligibility,
+        description="是否符合惠民项目条件，仅用 POST。 Whether a person is eligible for a programme.",
     )
     household: OwnRecordResult = strawberry.field(
         resolver=resolve_own_record,

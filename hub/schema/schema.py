@@ -27,8 +27,8 @@ from hub.schema.types.scalars import SCALARS, resolve_plain
 
 _CACHED_DOCUMENTS = 1000
 
-_DISCLOSING = "borrowerProfile"
-"""The root field whose answer is one call of the gate, which uses up the proof itself."""
+_DISCLOSING = (["borrowerProfile"], ["benefitEligibility"])
+"""The root fields whose answer is one call of the gate, which uses up the proof itself."""
 
 
 class ValidatedTexts(SchemaExtension):
@@ -103,7 +103,7 @@ async def _refused_system(context: OperationContext, execution: ExecutionContext
     stands for a consent reads one profile and does nothing else.
     """
     document = execution.graphql_document
-    if document is None or _roots(document, execution.operation_name) == [_DISCLOSING]:
+    if document is None or _roots(document, execution.operation_name) in _DISCLOSING:
         return None
     bearer = context.bearer
     if bearer.proof is not None:

@@ -109,12 +109,18 @@ def test_village_and_township_never_see_bank_tax_or_clinic() -> None:
 @pytest.mark.parametrize(
     "role",
     [
-        Role.INSURER, Role.MUTUAL_SOCIETY, Role.PROVIDER, Role.FURNISHER, Role.AUDITOR,
+        Role.INSURER, Role.MUTUAL_SOCIETY, Role.FURNISHER, Role.AUDITOR,
         Role.SECURITY_ADMIN, Role.OPERATOR, Role.ANALYST, Role.PUBLIC,
     ],
 )  # fmt: skip
 def test_these_roles_read_no_content(role: Role) -> None:
     assert opened(role) == []
+
+
+def test_a_provider_reads_one_answer_on_consent_and_nothing_of_a_record() -> None:
+    (cell,) = opened(Role.PROVIDER)
+    assert (cell.purpose, part_key(cell.part)) == (Purpose.BENEFIT_ELIGIBILITY, "eligibility/YES_NO")
+    assert cell.needs == {Need.BASIS, Need.AREA, Need.ADULT}
 
 
 def test_a_regulator_reads_content_on_a_declared_basis_only() -> None:
@@ -143,7 +149,7 @@ def test_nothing_of_a_minor_is_open_to_anybody_but_his_guardians() -> None:
 def test_a_guardian_sees_what_is_about_the_ward_alone_and_nothing_of_the_household() -> None:
     cells = opened(Role.GUARDIAN)
     assert {cell.purpose for cell in cells} == {Purpose.SELF_ACCESS}
-    assert {cell.part for cell in cells} == {facts.part for facts in PART_FACTS if not facts.household}
+    assert {cell.part for cell in cells} == {facts.part for facts in PART_FACTS if "person" in facts.classes}
     assert all(not cell.needs for cell in cells)  # the database gives the role, for one person
 
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 
-from hub.access.parts import PART_FACTS, PARTS, part_key
+from hub.access.parts import PART_FACTS, RECORD_PARTS, part_key
 from hub.access.publish import publish
 from hub.app import Hub, build_app, open_hub
 from hub.core.text import normalise_name
@@ -26,7 +26,7 @@ BANK_A, BANK_B = "402739000011", "402739000022"
 COUNTY = "533103"
 NOBODY = UUID(int=0)
 HOUSEHOLD_PARTS = {part_key(facts.part) for facts in PART_FACTS if facts.household}
-ALL_PARTS = [part_key(part) for part in PARTS]
+ALL_PARTS = [part_key(part) for part in RECORD_PARTS]
 
 
 @dataclass(frozen=True)

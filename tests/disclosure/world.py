@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from hub.access.parts import PART_FACTS, PARTS, part_key
+from hub.access.parts import PART_FACTS, RECORD_PARTS, part_key
 from hub.access.publish import publish
 from hub.core.ids import uuid7
 from hub.core.text import normalise_name
@@ -20,7 +20,7 @@ from hub.store.keys import FileKeys
 BANK_A, BANK_B, BANK_C = "402739000011", "402739000022", "402739000033"
 COUNTY, OTHER_COUNTY = "533103", "533102"
 NOBODY = UUID(int=0)
-ALL_PARTS = [part_key(part) for part in PARTS]
+ALL_PARTS = [part_key(part) for part in RECORD_PARTS]
 HOUSEHOLD_PARTS = {part_key(facts.part) for facts in PART_FACTS if facts.household}
 
 

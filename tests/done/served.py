@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import uvicorn
 
-from hub.access.parts import PART_FACTS, PARTS, part_key, part_of
+from hub.access.parts import PART_FACTS, RECORD_PARTS, part_key, part_of
 from hub.access.publish import publish
 from hub.app import Hub, build_app, open_hub
 from hub.core.identifiers import id_check_character
@@ -32,7 +32,7 @@ from tests.done.queries import GRANT, PROFILE, REFUSE, REQUEST, WITHDRAW
 BANK_A, BANK_B, BANK_C = "402739000011", "402739000022", "402739000033"
 COUNTY, OTHER_COUNTY = "533103", "533122"
 NOBODY = UUID(int=0)
-ALL_PARTS = [part_key(part) for part in PARTS]
+ALL_PARTS = [part_key(part) for part in RECORD_PARTS]
 HOUSEHOLD_PARTS = {part_key(facts.part) for facts in PART_FACTS if facts.household}
 PURPOSES = ["LOAN_APPLICATION", "CARD_APPLICATION", "POST_LOAN_REVIEW"]
 

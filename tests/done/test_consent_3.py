@@ -47,6 +47,11 @@ OWNS_CONTRACTS = (*LENDERS, "RESIDENT", "STEWARD")
 ALL = frozenset(CIRCUMSTANCES) - {"second-factor"}
 """Circumstances of a good request; people who sign in with a second factor are in the tests of signing in."""
 
+ANSWER = "eligibility/YES_NO"
+"""What a provider is told; no section holds it (tests/benefits, tests/attacks/test_eligibility_layer.py)."""
+
+EVERY_PART = [*ALL_PARTS, ANSWER]
+
 IN_PROFILE = [part for part in ALL_PARTS if part not in {"clinic.arrears/VALUE", "civil.relief/VALUE"}]
 """What a profile can be asked for; the two others no field of it shows."""
 
@@ -67,9 +72,11 @@ async def served(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
 
 
 def test_the_file_has_every_cell() -> None:
-    assert set(golden()) == {(role, purpose, part) for role in Role for purpose in Purpose for part in ALL_PARTS}
+    assert set(golden()) == {(role, purpose, part) for role in Role for purpose in Purpose for part in EVERY_PART}
     # A guardian is a resident who names a ward; tests/api/test_guardians.py drives every cell of that role.
-    assert {key[0] for key, line in golden().items() if line.decision == "OPEN"} <= {*ASKERS, "GUARDIAN"}
+    asking = {*ASKERS, "GUARDIAN", "PROVIDER"}
+    assert {key[0] for key, line in golden().items() if line.decision == "OPEN"} <= asking
+    assert open_cells("PROVIDER") == {("PROVIDER", "BENEFIT_ELIGIBILITY", ANSWER)}
 
 
 def _differences(keys: list[Key]) -> list[Key]:

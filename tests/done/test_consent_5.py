@@ -21,7 +21,7 @@ def test_no_kept_rule_rests_on_a_test_that_is_skipped() -> None:
     for row in REGISTER["kept"]:
         for test in row["tests"]:
             path, _, name = test.partition("::")
-            text = (ROOT / path).read_text(encoding="utf-8")
+            text = (ROOT / path).read_text(encoding="utf-8").replace("# fmt: skip", "")
             assert "pytestmark" not in text or "skip" not in text, test
             above = text[: text.index(f"def {name}(")].rsplit("\n\n\n", 1)[-1]
             assert not re.search(r"mark\.(skip|xfail)", above), test

@@ -34,6 +34,8 @@ MAY_CALL = {
     "consent.captures", "consent.evidence_wanted", "consent.flag_altered", "consent.form_for", "consent.open_capture",
     "consent.open_device", "consent.own_holder", "consent.read_evidence", "consent.reject_capture",
     "consent.requests_shown", "consent.store_evidence", "consent.take_batch", "consent.verify_capture",
+    # Benefit programmes.
+    "benefit.assess",
     # Tokens.
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",

@@ -24,7 +24,7 @@ from hub.schema.schema import build_schema as hub_schema
 from hub.schema.schema import sdl
 
 COMMITTED = Path("hub/schema/schema.graphql")
-ROOTS = ("BorrowerProfile", "OwnRecord")
+ROOTS = ("BorrowerProfile", "OwnRecord", "BenefitEligibility")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_sensitivity_agrees_with_the_rules() -> None:
 def test_every_place_is_filled_from_its_own_part() -> None:
     filled = LIST_PLACES | VALUE_PLACES | LENDER_PLACES | BODY_PLACES
     for field_id, entry in FIELDS.items():
-        if not entry.place or entry.place.split(".")[0] in ("otherAdults", "adultsNotShown"):
+        if not entry.place or entry.place.split(".")[0] in ("otherAdults", "adultsNotShown", "answer"):
             continue
         if entry.place.startswith(PREFIX):
             root = "clinic.arrears/BAND" if field_id.startswith("ResolvedSection") else "clinic.arrears/VALUE"

@@ -95,6 +95,13 @@ def _is_plain(value: Any, _: Any) -> bool:
 
 
 _STRUCTURE_TEXT = {
+    "programme": "项目编号。 The programme.",
+    "programmeVersion": "项目版本。 The version of the programme that was asked.",
+    "period": "回答所属期间。 The calendar span for which one answer holds: 2026, 2026-Q4 or 2026-11.",
+    "personId": "本机构的个人编号，对其他机构无意义。 The own id of the person; means nothing to another organisation.",
+    "decisionId": "决定编号，本人可据此要求说明和复核。 The decision; the person can have it explained and reviewed.",
+    "decidedAt": "作出决定的时间。 When it was worked out; asked again in the period the answer is the same.",
+    "validUntil": "失效日期。 The first day on which the answer counts no more.",
     "completeness": "本节是否完整显示。 Whether everything asked for in this section is shown.",
     "provenance": "来源、时间与版本。 Where the value came from, when, and in which version.",
     "household": "户信息。 The household: area, size, minors, status.",

@@ -1,0 +1,123 @@
+"""``hub programme``: benefit programmes, proposed by one person and approved by another (docs/BENEFITS.md)."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.access.approvals import read_private_key
+from hub.benefits.programme import read_programme
+from hub.cli.session import open_database, operator_name, read_settings, run
+from hub.core.clock import system_clock
+from hub.flows.approve_rules import ApprovalDesk
+from hub.flows.change_programmes import Version, approve_programme, list_programmes, propose_programme, retire_programme
+from hub.flows.receipts import receipt_desk
+from hub.store.database import DbRole
+from hub.store.keys import FileKeys
+
+app = typer.Typer(help="Benefit programmes: propose, approve, list, retire.", no_args_is_help=True)
+
+
+@app.callback()
+def _programme() -> None:
+    """Benefit programmes: propose, approve, list, retire."""
+
+
+@asynccontextmanager
+async def _desk() -> AsyncIterator[ApprovalDesk]:
+    settings = read_settings()
+    database = await open_database(settings)
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
+            yield ApprovalDesk(owner, receipts, operator_name(), system_clock())
+    finally:
+        await owner.close()
+
+
+@app.command("add")
+def add_command(
+    file: Annotated[Path, typer.Argument(help="TOML file with the programme.")],
+    account: Annotated[str, typer.Option(help="Account of the regulator, administrator or operator who proposes it.")],
+) -> None:
+    """Propose a programme, or a new version of one. It may be asked once another person has approved it."""
+    programme = read_programme(file)
+
+    async def work() -> Version:
+        async with _desk() as desk:
+            return await propose_programme(desk, programme, account)
+
+    _tell(run(work()))
+
+
+@app.command("approve")
+def approve_command(
+    programme: Annotated[str, typer.Argument(help="Id of the programme.")],
+    version: Annotated[int, typer.Argument(help="Version, as `hub programme list` shows it.")],
+    account: Annotated[str, typer.Option(help="The security administrator who approves; not who proposed it.")],
+    key: Annotated[Path, typer.Option(help="PEM file with his Ed25519 key.")],
+    accept: Annotated[
+        list[str] | None, typer.Option(help="An overlap that is accepted: programme@version; may be repeated.")
+    ] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the password of that key.")] = None,
+) -> None:
+    """Sign for a version, so that it may be asked; it takes the place of the version before."""
+    private = read_private_key(key, None if password_file is None else password_file.read_bytes().rstrip(b"\r\n"))
+
+    async def work() -> Version:
+        async with _desk() as desk:
+            return await approve_programme(
+                desk,
+                programme,
+                version,
+                account,
+                private,
+                tuple(accept or ()),
+                production=read_settings().is_production,
+            )
+
+    _tell(run(work()))
+
+
+@app.command("retire")
+def retire_command(
+    programme: Annotated[str, typer.Argument(help="Id of the programme.")],
+    version: Annotated[int, typer.Argument(help="Version.")],
+) -> None:
+    """Let a version be asked no more, or drop one that waits."""
+
+    async def work() -> None:
+        async with _desk() as desk:
+            await retire_programme(desk, programme, version)
+
+    run(work())
+    print(f"{programme}@{version} is retired.")
+
+
+@app.command("list")
+def list_command() -> None:
+    """List every version, newest first. One JSON object per line."""
+
+    async def work() -> None:
+        database = await open_database(read_settings())
+        owner = await database.connect(DbRole.OWNER)
+        try:
+            for line in await list_programmes(owner):
+                print(json.dumps(line, ensure_ascii=False))
+        finally:
+            await owner.close()
+
+    run(work())
+
+
+def _tell(version: Version) -> None:
+    told = {
+        "programme": version.programme_id,
+        "version": version.version,
+        "digest": version.digest.hex(),
+        "overlaps": [{"with": one.other, "parts": list(one.parts)} for one in version.overlaps],
+    }
+    print(json.dumps(told, ensure_ascii=False))
