@@ -34,6 +34,7 @@ from hub.auth.server import AuthorizationEndpoints, Parts
 from hub.auth.sign_in import SignInDesk
 from hub.auth.store import AuthStore, BearerState
 from hub.auth.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
+from hub.consent.record import SIGNING_KEY as CONSENT_KEY
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import UnspentProof
 from hub.core.errors import RefusedError, SettingsError, StoreError
@@ -93,8 +94,14 @@ async def publish_rules(settings: Settings, database: Database) -> None:
     """Put this program's access rules and rules of precedence in force, with an entry in the log for each; does nothing
     if they are.
     """
-    await load_rules(database, FileKeys(settings.keys_folder), settings.home, rule_terms(settings))
-    await load_precedence(database, FileKeys(settings.keys_folder), settings.home)
+    keys = FileKeys(settings.keys_folder)
+    owner = await database.connect(DbRole.OWNER)
+    try:
+        await check_key_folder(owner, keys)
+    finally:
+        await owner.close()
+    await load_rules(database, keys, settings.home, rule_terms(settings))
+    await load_precedence(database, keys, settings.home)
 
 
 @dataclass(slots=True)
@@ -135,6 +142,7 @@ async def open_hub(
         if settings.is_production:
             await check_approved(owner, digest, production=True)
         await check_precedence(owner, keys)
+        keys.signing_key(CONSENT_KEY)  # The only lasting one that no start has made yet.
         await check_key_folder(owner, keys)
     finally:
         await owner.close()

@@ -24,6 +24,7 @@ SECURITY_EVENTS = (
         Kind.ADMIN,
         "A backup of the key folder was restored into a scratch place and tried on samples.",
         ("backupMadeAt", "samples", "opened", "passed"),
+        ("lacking",),
     ),
     EventType(
         "key:operator:reindexed",

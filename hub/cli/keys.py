@@ -154,14 +154,14 @@ def restore_command(
 def drill_command(
     file: Annotated[Path, typer.Argument(help="The backup.")], passphrase_file: _Passphrases = None
 ) -> None:
-    """Prove a backup: restored into a scratch place it must open samples of everything. Exit code 1 if it does not."""
+    """Prove a backup: it must hold every key in use, and open samples of everything. Exit code 1 if it does not."""
     given = _passphrases(passphrase_file, NEEDED)
 
     async def work() -> bool:
         async with _desk() as desk:
             found = await drill(desk, read_backup(file), given, system_clock)
         line = {"made_at": iso(found.backup_made_at), "samples": found.samples, "opened": found.opened}
-        print(json.dumps(line | {"passed": found.passed}))
+        print(json.dumps(line | {"passed": found.passed, "lacking": found.lacking}))
         return found.passed
 
     if not run(work()):

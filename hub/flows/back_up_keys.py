@@ -14,7 +14,7 @@ from hub.core.errors import HubError, InputError
 from hub.core.ids import uuid7
 from hub.flows.rotate_keys import PLACES, KeyDesk, key_entry
 from hub.store.database import DbRole
-from hub.store.key_backup import KeyBackup, open_backup, restore_folder, seal_folder
+from hub.store.key_backup import KeyBackup, folder_files, open_backup, restore_folder, seal_folder
 from hub.store.keyring import check_key_folder
 from hub.store.keys import FileKeys
 from hub.store.rekey import Place
@@ -27,12 +27,15 @@ _RECEIPT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """How a drill went. ``passed``: the backup is of this hub, has every version, and every sample opened."""
+    """How a drill went. ``lacking``: files of the key folder that the backup does not hold as they are now.
+    ``passed``: the backup is of this hub, lacks nothing, and every sample opened.
+    """
 
     backup_made_at: datetime
     samples: int
     opened: int
     passed: bool
+    lacking: tuple[str, ...]
 
 
 async def back_up_keys(desk: KeyDesk, passphrases: Sequence[str], clock: Clock) -> bytes:
@@ -43,7 +46,7 @@ async def back_up_keys(desk: KeyDesk, passphrases: Sequence[str], clock: Clock) 
     try:
         await check_key_folder(connection, desk.keys)
         await desk.receipts.ready()
-        facts = {"versions": sorted(desk.keys.versions), "files": len(list(desk.keys.files.folder.iterdir()))}
+        facts = {"versions": sorted(desk.keys.versions), "files": len(folder_files(desk.keys.files.folder))}
         await append(connection, key_entry(desk, event, "backed_up", facts))
     finally:
         await connection.close()
@@ -60,7 +63,7 @@ async def drill(desk: KeyDesk, text: bytes, passphrases: Sequence[str], clock: C
     await desk.receipts.ready()
     connection = await desk.database.connect(DbRole.OWNER)
     try:
-        found = await _try_backup(connection, backup, desk.keys)
+        found = await try_backup(connection, backup, desk.keys)
         event = uuid7()
         async with connection.transaction():
             await connection.execute(
@@ -73,6 +76,7 @@ async def drill(desk: KeyDesk, text: bytes, passphrases: Sequence[str], clock: C
                 "samples": found.samples,
                 "opened": found.opened,
                 "passed": found.passed,
+                "lacking": list(found.lacking),
             }
             await append(connection, key_entry(desk, event, "drilled", facts))
     finally:
@@ -81,7 +85,10 @@ async def drill(desk: KeyDesk, text: bytes, passphrases: Sequence[str], clock: C
     return found
 
 
-async def _try_backup(connection: asyncpg.Connection, backup: KeyBackup, live: FileKeys) -> Drill:
+async def try_backup(connection: asyncpg.Connection, backup: KeyBackup, live: FileKeys) -> Drill:
+    """Compare a backup with the keys in use, and open samples with it; ``connection`` is one as owner."""
+    now = folder_files(live.files.folder)
+    lacking = tuple(sorted(name for name, content in now.items() if backup.files.get(name) != content))
     with tempfile.TemporaryDirectory(prefix="hub-key-drill-") as scratch:
         folder = Path(scratch) / "keys"
         restore_folder(backup, folder)
@@ -89,13 +96,12 @@ async def _try_backup(connection: asyncpg.Connection, backup: KeyBackup, live: F
             keys = FileKeys(folder)
             await check_key_folder(connection, keys)
         except HubError:
-            return Drill(backup.made_at, 0, 0, False)
+            return Drill(backup.made_at, 0, 0, False, lacking)
         samples = opened = 0
         for place in PLACES:
             tried, good = await _try_place(connection, live, keys, place)
             samples, opened = samples + tried, opened + good
-        is_whole = set(live.versions) <= set(keys.versions)
-    return Drill(backup.made_at, samples, opened, is_whole and samples == opened)
+    return Drill(backup.made_at, samples, opened, not lacking and samples == opened, lacking)
 
 
 async def _try_place(connection: asyncpg.Connection, live: FileKeys, keys: FileKeys, place: Place) -> tuple[int, int]:

@@ -102,13 +102,13 @@ async def rotate_keys(desk: KeyDesk, algorithm: Algorithm | None = None) -> int:
             version = desk.keys.newest + 1
             suite = algorithm or desk.keys.algorithm(desk.keys.newest)
             event = uuid7()
-            async with connection.transaction():
-                await append(connection, key_entry(desk, event, "rotated", {"version": version, "suite": suite.value}))
-                desk.keys.rotate(suite)
-                await check_key_folder(connection, desk.keys)
+            await append(connection, key_entry(desk, event, "rotated", {"version": version, "suite": suite.value}))
+            # The key comes only after it is recorded for good: once it is there, other processes seal with it.
+            await desk.receipts.wait(event, _RECEIPT_SECONDS)
+            desk.keys.rotate(suite)
+            await check_key_folder(connection, desk.keys)
         finally:
             await connection.close()
-        await desk.receipts.wait(event, _RECEIPT_SECONDS)
     return version
 
 

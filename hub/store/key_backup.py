@@ -44,17 +44,22 @@ class KeyBackup:
     files: dict[str, bytes]
 
 
+def folder_files(folder: Path) -> dict[str, bytes]:
+    """Name -> content of every file of a key folder, without drafts."""
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and _NAME.fullmatch(path.name)
+    }
+
+
 def seal_folder(folder: Path, passphrases: Sequence[str], made_at: datetime) -> bytes:
     """The backup of a key folder, a JSON text. Raises :class:`InputError` for passphrases that will not do."""
     if len(passphrases) != HOLDERS or len(set(passphrases)) != HOLDERS:
         raise _refused(f"it takes {HOLDERS} different passphrases, each of one person alone")
     if min(len(each) for each in passphrases) < PASSPHRASE_LENGTH:
         raise _refused(f"a passphrase has at least {PASSPHRASE_LENGTH} characters")
-    files = {
-        path.name: base64.b64encode(path.read_bytes()).decode()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and _NAME.fullmatch(path.name)
-    }
+    files = {name: base64.b64encode(content).decode() for name, content in folder_files(folder).items()}
     salts = [os.urandom(16) for _ in passphrases]
     stretched = [_stretch(text, salt, _COST) for text, salt in zip(passphrases, salts, strict=True)]
     key = AESGCM.generate_key(256)

@@ -25,6 +25,11 @@ COMPARED = (
 """Purposes of keyed hashes whose texts the hub does not keep, so that they cannot be made anew. Their keys outlive the
 version: they open nothing, and tell of a text that somebody has already only whether it came before."""
 
+PSEUDONYMS = "pseudonyms"
+
+PASSING_SIGNERS = frozenset({"tokens"})
+"""Signing keys whose signatures live for minutes: removing the file and starting again makes a new one."""
+
 VERSIONS_AT_MOST = 255
 """The version stands in one byte."""
 
@@ -52,23 +57,25 @@ class KeyFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._signed_with: set[str] = set()
 
     def begin(self) -> None:
         """Make the folder and the first keys where there are none. Raises :class:`SettingsError` where they were lost:
-        made anew they would open nothing, find nobody, and seal what comes in under the number of the lost one.
+        made anew they would open nothing, find nobody, seal what comes in under the number of the lost one, and give
+        every person another id at each organisation.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
-        if not self._numbers("master"):
-            if any(self.folder.glob("*.ed25519")) or any(self.folder.glob("compared.*")):
-                raise SettingsError(
-                    f"the master key is missing from the key folder {self.folder}, which holds other keys.",
-                    remedy="Restore the key folder from its own backup; it is never part of the database backup.",
-                    code="KEY_MISSING",
-                )
-            create_whole(self.folder / "master.1", os.urandom(KEY_BYTES))
-        if not (self.folder / "pseudonyms").exists():
-            create_whole(self.folder / "pseudonyms", os.urandom(KEY_BYTES))
+        pseudonyms = self.folder / PSEUDONYMS
+        if self._numbers("master"):
+            if not pseudonyms.exists():
+                raise _missing(f"the file `{PSEUDONYMS}`", self.folder)
+            return
+        if any(self.folder.glob("*.ed25519")) or any(self.folder.glob("compared.*")):
+            raise _missing("the master key", self.folder)
+        # The master key last: from then on the folder is whole.
+        create_whole(pseudonyms, os.urandom(KEY_BYTES))
+        create_whole(self.folder / "master.1", os.urandom(KEY_BYTES))
 
     def changed_at(self) -> int:
         """Changes whenever a file comes or goes, in nanoseconds."""
@@ -89,7 +96,7 @@ class KeyFiles:
             {number: read_secret(self.folder / f"master.{number}") for number in numbers},
             algorithms | {number: algorithm for number, (algorithm, _) in retired.items()},
             {number: keys for number, (_, keys) in retired.items()},
-            read_secret(self.folder / "pseudonyms"),
+            read_secret(self.folder / PSEUDONYMS),
         )
 
     def add(self, algorithm: Algorithm) -> int:
@@ -115,11 +122,18 @@ class KeyFiles:
         self._tick()
 
     def signing_secret(self, name: str) -> bytes:
-        """The secret of the named Ed25519 key; made on first use."""
+        """The secret of the named Ed25519 key, made on first use. Raises :class:`SettingsError` if it went since."""
         path = self.folder / f"{name}.ed25519"
         if not path.exists():
+            if name in self._signed_with:
+                raise _missing(f"the file `{path.name}`", self.folder)
             create_whole(path, os.urandom(KEY_BYTES))
+        self._signed_with.add(name)
         return read_secret(path)
+
+    def lasting_signers(self) -> list[str]:
+        """The names of the signing keys whose signatures are looked at for years."""
+        return sorted({path.stem for path in self.folder.glob("*.ed25519")} - PASSING_SIGNERS)
 
     def _numbers(self, kind: str) -> list[int]:
         return sorted(int(path.suffix[1:]) for path in self.folder.glob(f"{kind}.*") if path.suffix[1:].isdigit())
@@ -155,6 +169,14 @@ def read_secret(path: Path) -> bytes:
     if len(secret) != KEY_BYTES:
         raise _broken(path, f"{KEY_BYTES} bytes")
     return secret
+
+
+def _missing(what: str, folder: Path) -> SettingsError:
+    return SettingsError(
+        f"{what} is missing from the key folder {folder}, which holds other keys.",
+        remedy="Restore the key folder from its own backup; it is never part of the database backup.",
+        code="KEY_MISSING",
+    )
 
 
 def _broken(path: Path, what: str = "what it should") -> SettingsError:

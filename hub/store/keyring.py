@@ -10,22 +10,36 @@ from hub.store.keys import KeyService
 
 _TEXT = "credit-hub"
 _PURPOSE = "key-check"
+_REMEDY = "Restore the key folder of this hub from its newest backup; it is never part of the database backup."
 
 
 async def check_key_folder(connection: asyncpg.Connection, keys: KeyService) -> bool:
-    """Whether the newest version is in use everywhere; versions met for the first time are noted.
+    """Whether the newest version is in use everywhere; what is met for the first time is noted.
 
-    ``connection`` is one as hub_ingest or owner. Raises :class:`SettingsError` (KEY_FOREIGN) for the key folder of
-    another hub: it would find nobody, and every text would look damaged.
+    ``connection`` is one as hub_ingest or owner. Raises :class:`SettingsError`: KEY_FOREIGN where a key is another one
+    than the database knows (it would find nobody, and every text would look damaged), KEY_MISSING where one is gone,
+    as in a folder from before the last rotation. Then nothing was noted.
     """
-    state = await connection.fetchval("SELECT keyring.check_folder($1)", keys.indexes(_PURPOSE, _TEXT))
-    if state == "FOREIGN":
+    lasting = keys.lasting_marks()
+    found = await connection.fetchrow(
+        "SELECT * FROM keyring.check_folder($1, $2, $3, $4)",
+        keys.indexes(_PURPOSE, _TEXT),
+        list(keys.versions),
+        list(lasting),
+        list(lasting.values()),
+    )
+    files = ", ".join(f"`{name}`" for name in found["files"] or ())
+    if found["state"] == "FOREIGN":
         raise SettingsError(
-            "the key folder does not belong to this database.",
-            remedy="Restore the key folder of this hub from its own backup.",
+            f"the key folder does not belong to this database: {files} should hold another key.",
+            remedy=_REMEDY,
             code="KEY_FOREIGN",
         )
-    return bool(state == "FIT")
+    if found["state"] == "LOST":
+        raise SettingsError(
+            f"the key folder lacks {files}, which this database has met in it.", remedy=_REMEDY, code="KEY_MISSING"
+        )
+    return bool(found["state"] == "FIT")
 
 
 async def refuse_amid_rotation(connection: asyncpg.Connection, keys: KeyService) -> None:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from hub.core.errors import HubError, SettingsError
-from hub.store.key_files import HeldKeys, KeyFiles
+from hub.store.key_files import PSEUDONYMS, HeldKeys, KeyFiles
 from hub.store.suites import NONCE_BYTES, SUITES, Aead, Algorithm, aead
 
 
@@ -67,6 +67,9 @@ class KeyService(Protocol):
 
     def signing_key(self, name: str) -> Ed25519PrivateKey:
         """The named Ed25519 key; made on first use."""
+
+    def lasting_marks(self) -> dict[str, bytes]:
+        """Name -> 32 bytes that tell a key again which lasts as long as the hub, and betray nothing of it."""
 
     def sealer(self, purpose: str) -> "Seal":
         """What :meth:`seal` does, for thousands of texts in a row. For one thread; not to be kept past a rotation."""
@@ -250,8 +253,17 @@ class FileKeys:
     def _pseudonym_key(self, organisation: str) -> bytes:
         return _pseudonym_key(self._held.pseudonyms, organisation)
 
+    def lasting_marks(self) -> dict[str, bytes]:
+        self._look()
+        marks = {f"{name}.ed25519": _public(self.signing_key(name)) for name in self._files.lasting_signers()}
+        return {PSEUDONYMS: SUITES[Algorithm.AES].derive(self._held.pseudonyms, "mark")} | marks
+
     def signing_key(self, name: str) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._files.signing_secret(name))
+
+
+def _public(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
 
 
 def _deriver(held: HeldKeys) -> Callable[[int, str], bytes]:

@@ -73,6 +73,7 @@ async def test_open_key_file_and_dead_database(
 async def test_damaged_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused_tcp_port: int) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "master.1").write_bytes(b"short")
+    (tmp_path / "keys" / "pseudonyms").write_bytes(b"x" * 32)
     url = f"postgresql://hub:hub@127.0.0.1:{unused_tcp_port}/hub"
     found = await _findings(monkeypatch, HUB_HOME=tmp_path, HUB_DATABASE_URL=url)
     assert "does not hold 32 bytes" in found["keys"].message

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hub.core.errors import RefusedError
+from hub.core.errors import AuditError, RefusedError
 from hub.flows.rotate_keys import PLACES, key_status, reindex, retire_key, rotate_keys
 from hub.store.keyring import refuse_amid_rotation
 from hub.store.keys import FileKeys
@@ -155,6 +155,19 @@ async def test_the_key_folder_of_another_hub_is_refused(holding: Holding, tmp_pa
     with pytest.raises(Exception, match="does not belong to this database") as refusal:
         await refuse_amid_rotation(holding.owner, FileKeys(tmp_path / "other"))
     assert getattr(refusal.value, "code", None) == "KEY_FOREIGN"
+
+
+async def test_a_key_that_the_log_does_not_record_is_not_made(holding: Holding) -> None:
+    # It fails where the entry is committed, as a full disk would have it.
+    await holding.owner.execute(
+        "CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'full'; END $$;"
+        "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit.pending DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW WHEN (NEW.event = 'key:operator:rotated') EXECUTE FUNCTION pg_temp.fail()"
+    )
+    with pytest.raises(AuditError):
+        await rotate_keys(holding.desk)
+    assert holding.desk.keys.versions == (1,)
+    assert await holding.owner.fetchval("SELECT max(version) FROM keyring.version") == 1
 
 
 async def test_nobody_but_the_owner_wraps_a_key_of_the_log_anew_or_changes_what_a_steward_did(holding: Holding) -> None:

@@ -28,6 +28,28 @@ def test_a_lost_master_key_is_not_made_anew(tmp_path: Path) -> None:
     FileKeys(folder)
 
 
+def test_a_lost_secret_of_pseudonyms_is_not_made_anew(tmp_path: Path) -> None:
+    keys = FileKeys(tmp_path / "keys")
+    person, pseudonyms = uuid4(), tmp_path / "keys" / "pseudonyms"
+    known, secret = keys.pseudonym("bank", person), pseudonyms.read_bytes()
+    pseudonyms.unlink()
+    with pytest.raises(SettingsError, match="`pseudonyms` is missing") as refusal:
+        FileKeys(tmp_path / "keys")
+    assert refusal.value.code == "KEY_MISSING"
+    assert not pseudonyms.exists()
+    pseudonyms.write_bytes(secret)
+    assert FileKeys(tmp_path / "keys").pseudonym("bank", person) == known
+
+
+def test_a_signing_key_lost_while_the_hub_runs_is_not_made_anew(tmp_path: Path) -> None:
+    keys, file = FileKeys(tmp_path / "keys"), tmp_path / "keys" / "consents.ed25519"
+    keys.signing_key("consents")
+    file.unlink()
+    with pytest.raises(SettingsError, match=r"consents\.ed25519") as refusal:
+        keys.signing_key("consents")
+    assert (refusal.value.code, file.exists()) == ("KEY_MISSING", False)
+
+
 def test_passwords_that_were_made_first_are_no_sign_of_a_loss(tmp_path: Path) -> None:
     (tmp_path / "database-hub_app.password").write_text("x" * 43)
     FileKeys(tmp_path)
