@@ -2,15 +2,15 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0044"
-down_revision = "0043"
+revision = "0045"
+down_revision = "0044"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0044_key_folder.sql``."""
-    run_sql("0044_key_folder.sql")
+    """Apply ``0045_key_folder.sql``."""
+    run_sql("0045_key_folder.sql")
 
 
 def downgrade() -> None:
