@@ -47,6 +47,7 @@ from hub.flows.load_precedence import load_precedence
 from hub.flows.load_rules import RuleTerms, load_rules
 from hub.flows.readiness import Readiness
 from hub.flows.receipts import guard_file
+from hub.flows.sandbox_accounts import refuse_sandbox_accounts
 from hub.flows.shadow import Shadow
 from hub.flows.steward_desk import StewardDesk
 from hub.portal.evidence import EvidenceUpload
@@ -141,6 +142,7 @@ async def open_hub(
         digest = await check_published(owner, keys, settings.legal_mode)
         if settings.is_production:
             await check_approved(owner, digest, production=True)
+            await refuse_sandbox_accounts(owner)
         await check_precedence(owner, keys)
         keys.signing_key(CONSENT_KEY)  # The only lasting one that no start has made yet.
         await check_key_folder(owner, keys)

@@ -7,6 +7,7 @@ The pages work without JavaScript; nothing is loaded from elsewhere, framed or k
 """
 
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ from hub.auth.store import AuthStore, RegisteredClient
 from hub.consent.notice import HEIGHTENED_NOTICE, needs_written_notice, part_words
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
-from hub.core.errors import HubError, InputError, RefusedError
+from hub.core.errors import AuditError, HubError, InputError, RefusedError, StoreError
 from hub.flows.consent_change import ConsentDesk, Operation
 from hub.flows.grant_consent import ConsentGrant, grant_consent
 from hub.flows.my_consents import RequestShown, my_requests
@@ -33,6 +34,7 @@ from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
 from hub.store.database import DATABASE_ERRORS
 
 _FIELDS_MAX = 100
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SECRET_MAX = 512
 
 WORDS = {
@@ -43,6 +45,9 @@ WORDS = {
     "PARTS": ("请至少勾选一项；需要特别提示的内容须先确认已阅读。",
               "Please tick at least one part; what needs the special notice needs it to be accepted."),
     "BUSY": ("系统暂时不能办理，请稍后再试。", "Please try again later."),
+    "UNSURE": ("系统暂时不能确认您的授权是否已经登记。请稍后在您的授权列表中查看；如已登记，可随时撤回。",
+               "The hub cannot say yet whether your consent is on record. Look under your consents later; "
+               "you can withdraw it there at any time."),
     "GIVEN": ("您的授权已经登记，但未能通知申请方。您可以随时撤回授权。",
               "Your consent is on record, but the applicant could not be told. You can withdraw it at any time."),
 }  # fmt: skip
@@ -146,6 +151,8 @@ class AuthorizePages:
         secret = given["request_uri"].removeprefix(URI_PREFIX)
         if not given["request_uri"].startswith(URI_PREFIX) or not 0 < len(secret) <= _SECRET_MAX:
             raise _PageError("REQUEST")
+        if not _CLIENT_ID.fullmatch(given["client_id"]):
+            raise _PageError("REQUEST")
         signed_in = await self._visitors.of(request)
         visit = None
         if signed_in is not None:
@@ -214,6 +221,9 @@ class AuthorizePages:
                 made, _ = await grant_consent(self._desk, change)
             except InputError:
                 return self._question(asked, "PARTS")
+            except (StoreError, AuditError):
+                # It may be stored and only wait for the log, so nothing else may be said.
+                raise _PageError("UNSURE", 503) from None
             grant_id = made.consent_id
         code = new_secret()
         try:

@@ -32,6 +32,7 @@ ONE_TEXT = "Client authentication failed."
 """The one text for every failed authentication, so that nobody can list clients or probe keys."""
 
 _ID_MAX = 256
+_INSTANT_MAX = 1 << 40  # some 35,000 years
 _ASSERTION_MAX = 8192
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 """What JSON can carry and neither UTF-8 nor the database can."""
@@ -113,7 +114,7 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
             return None
         try:
             _, claims = self.extract_assertion(assertion)
-        except InvalidClientError:
+        except (InvalidClientError, ValueError, RecursionError):
             return None
         named = claims.get("sub")
         if not isinstance(named, str) or not 0 < len(named) <= 64 or _NOT_TEXT.search(named):
@@ -138,7 +139,7 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
             raise RefusedClientError
         try:
             claims = json.loads(signed_payload(form["client_assertion"], client.keys).payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RefusedClientError from None
         if not isinstance(claims, dict) or not self._good(claims, client.client_id):
             raise RefusedClientError
@@ -162,7 +163,8 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
             claims.get("iss") == client_id
             and claims.get("sub") == client_id
             and claims.get("aud") == self._issuer
-            and all(type(at) in (int, float) for at in (expires, issued, starts))
+            and all(isinstance(at, int | float) and abs(at) < _INSTANT_MAX for at in (expires, issued, starts))
+            and not any(isinstance(at, bool) for at in (expires, issued, starts))
             and now - LEEWAY_SECONDS < float(expires or 0) <= now + ASSERTION_LIFE_MAX_SECONDS + LEEWAY_SECONDS
             and max(float(issued), float(starts)) <= now + LEEWAY_SECONDS
             and isinstance(jti, str)

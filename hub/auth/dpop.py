@@ -111,7 +111,7 @@ class ProofChecker:
         try:
             algorithm, key, thumbprint = _key_of(head)
             claims = _signed_claims(proofs[0], key, algorithm)
-        except (ValueError, InputError):
+        except (ValueError, InputError, RecursionError):
             raise _invalid("it is no JWT signed with the public key in its own header") from None
         self._check_claims(claims, method, path, token)
         digest = hashlib.sha256(f"{thumbprint}.{claims['jti']}".encode("utf-8", "surrogatepass")).digest()

@@ -84,7 +84,7 @@ def signed_payload(
     """
     try:
         kid = jws.extract_compact(text.encode()).headers().get("kid")
-    except (JoseError, ValueError, TypeError, AttributeError):
+    except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
         raise ValueError("not a compact JWS") from None
     named = [key for key in keys if kid is not None and key.kid == kid]
     for key in named or keys:
@@ -92,6 +92,6 @@ def signed_payload(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SecurityWarning)
                 return jws.deserialize_compact(text, key, registry=signatures(*algorithms))
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, RecursionError):
             continue
     raise ValueError("no known key made this signature")

@@ -37,9 +37,9 @@ async def acting_steward(database: Database, keys: KeyService, settings: Setting
     """
     if token_file is not None:
         return await _bearer(database, keys, settings, _read_token(token_file), STEWARDS)
-    if await _is_registered(database, STEWARDS):
+    if settings.is_production or await _is_registered(database, STEWARDS):
         raise RefusedError(
-            "a data steward is registered, so this command needs his token.",
+            "this is production, or a data steward is registered, so this command needs his token.",
             remedy="Give the file that holds it with --steward-token-file.",
             code="STEWARD_SIGN_IN",
         )
@@ -72,9 +72,9 @@ async def acting_auditor(database: Database, keys: KeyService, settings: Setting
     """
     if token_file is not None:
         return await _bearer(database, keys, settings, _read_token(token_file), AUDITORS)
-    if await _is_registered(database, AUDITORS):
+    if settings.is_production or await _is_registered(database, AUDITORS):
         raise RefusedError(
-            "an auditor, regulator or data steward is registered, so this command needs his token.",
+            "this is production, or somebody who audits is registered, so this command needs his token.",
             remedy="Give the file that holds it with --token-file.",
             code="AUDITOR_SIGN_IN",
         )

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hub.consent.store import CHECK_OFFICER, OFFICER_UNKNOWN
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.store.refusals import refusing
@@ -21,6 +22,7 @@ _REFUSALS: dict[str, HubError] = {
     "HB122": RefusedError("There is no such live loan of this organisation to this person.", code="NO_LIVE_LOAN"),
     "HB123": RefusedError("A basis of this kind is in force already.", remedy="End it first.", code="BASIS_STANDS"),
     "HB124": RefusedError("There is no such basis for this asker to decide on.", code="BASIS_UNKNOWN"),
+    "HB175": OFFICER_UNKNOWN,
 }
 
 
@@ -110,6 +112,7 @@ async def declare(
     Raises BASIS_REFUSED, BASIS_REFERENCE, PART_NOT_OPEN, NO_LIVE_LOAN or BASIS_STANDS.
     """
     with refusing(_REFUSALS):
+        await conn.execute(CHECK_OFFICER, asker.client_id, asker.actor)
         row = await conn.fetchrow(
             "SELECT * FROM consent.declare_basis($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             basis_id,
@@ -142,6 +145,7 @@ async def decide(conn: asyncpg.Connection, asker: Asker, basis_id: UUID, yes: bo
 async def end(conn: asyncpg.Connection, asker: Asker, basis_id: UUID, now: datetime) -> DecidedBasis:
     """End a basis that this asker declared, or another system of the same organisation. Raises BASIS_UNKNOWN."""
     with refusing(_REFUSALS):
+        await conn.execute(CHECK_OFFICER, asker.client_id, asker.actor)
         row = await conn.fetchrow(
             "SELECT * FROM consent.end_basis($1, $2, $3, $4)", asker.client_id, asker.token_id, basis_id, now
         )

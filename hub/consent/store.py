@@ -20,6 +20,10 @@ from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.names import Purpose
 from hub.store.refusals import refusing
 
+OFFICER_UNKNOWN = RefusedError("The officer is not in the register of his organisation.", code="OFFICER_UNKNOWN")
+CHECK_OFFICER = "SELECT access.check_officer($1, $2)"
+"""Asked before an act that names an officer: refused with HB175 where he is not in the register."""
+
 _REFUSALS: dict[str, HubError] = {
     "HB101": RefusedError(
         "This system may not ask for consent.", remedy="Ask the hub's operator.", code="ASKER_REFUSED"
@@ -42,7 +46,7 @@ _REFUSALS: dict[str, HubError] = {
         remedy="See the levels of evidence in docs/CONSENT.md.",
         code="EVIDENCE_TOO_LOW",
     ),
-    "HB175": RefusedError("The officer is not in the register of his organisation.", code="OFFICER_UNKNOWN"),
+    "HB175": OFFICER_UNKNOWN,
     "HB184": RefusedError("Nothing of a minor is ever open to this organisation for this.", code="NEVER_FOR_MINORS"),
     "HB185": RefusedError("You have agreed to this already.", code="AGREED_ALREADY"),
     "HB186": InputError(
@@ -291,6 +295,7 @@ async def revoke(
 ) -> tuple[Ended, str]:
     """End a consent with cause; gives also the role that did it. Raises CONSENT_NOT_IN_FORCE."""
     with refusing(_REFUSALS):
+        await conn.execute(CHECK_OFFICER, asker.client_id, asker.actor)
         row = await conn.fetchrow(
             "SELECT * FROM consent.revoke($1, $2, $3, $4, $5, $6)",
             asker.client_id,

@@ -125,7 +125,15 @@ def check_person(name: str) -> str:
 
 
 def check_sandbox(settings: Settings) -> Cast:
-    """The cast of this home. Raises :class:`SettingsError` if no sandbox was ever set up in it; nothing is made."""
+    """The cast of this home. Raises :class:`SettingsError` if no sandbox was ever set up in it; nothing is made. In
+    production there is none.
+    """
+    if settings.is_production:
+        raise SettingsError(
+            "tokens and codes of a sandbox are not given out in production.",
+            remedy="Open accounts with `hub account open`; people sign in with passkeys.",
+            code="SANDBOX_ACCOUNTS",
+        )
     cast = Cast(settings.home)
     if not cast.is_set_up():
         raise SettingsError(

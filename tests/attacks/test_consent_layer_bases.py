@@ -11,16 +11,18 @@ import pytest
 
 from hub.access.parts import part_of
 from hub.consent.bases import BasisKind, listed
+from hub.consent.states import RevocationCause
 from hub.core.clock import system_clock
 from hub.core.disclosure import Asker, SubjectByNumber
 from hub.core.errors import HubError
 from hub.flows.consent_change import ConsentDesk
 from hub.flows.declare_basis import BasisDeclared, Declaration, decide_basis, declare_basis, end_basis, watch_bases
+from hub.flows.revoke_consent import ConsentRevocation, revoke_consent
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.disclosure.world import BANK_A, COUNTY, FAR, HEAD, HOUSEHOLD, STRANGER, WIFE, Person, World
 
-from .consent_world import OPERATION, me, open_desk, recorded, shows_nothing, written
+from .consent_world import OPERATION, given, me, open_desk, recorded, shows_nothing, written
 
 WATCH = ["roster/VALUE", "identity/VALUE"]
 
@@ -68,12 +70,12 @@ async def declared(
     return made
 
 
-async def loan(world: World, contract: str, settled: str | None = None) -> None:
+async def loan(world: World, contract: str, settled: str | None = None, person: Person = HEAD) -> None:
     item = {"contractNo": contract, "receiptNo": f"R{contract}", "provenance": {"validTo": settled}}
     await world.owner.execute(
         "UPDATE record.section SET body = $1 WHERE person_id = $2 AND category = 'bank.loan' AND form = 'VALUE'"
         " AND owner = $3",
-        json.dumps({"items": [item]}), HEAD.person_id, BANK_A,
+        json.dumps({"items": [item]}), person.person_id, BANK_A,
     )  # fmt: skip
 
 
@@ -261,3 +263,49 @@ async def test_a_second_basis_takes_the_place_of_the_first_and_tells_nobody_who_
         HEAD.person_id,
     )
     assert dict(map(tuple, states)) == {"ENDED": 1, "IN_FORCE": 1}
+
+
+async def test_another_adult_is_not_shown_for_a_loan_of_his_that_is_settled(world: World, desk: ConsentDesk) -> None:
+    await loan(world, "C1")
+    await loan(world, "C2", person=WIFE)
+    for person, reference in ((HEAD, "C1"), (WIFE, "C2")):
+        await declared(desk, "risk-a", BasisKind.POST_LOAN, person, reference, tuple(WATCH))
+    review = {"purpose": "POST_LOAN_REVIEW", "parts": WATCH, "others": True}
+    assert WIFE.person_id in (await world.ask("risk-a", HEAD, **review)).others
+    await loan(world, "C2", "2026-11-01", WIFE)
+    assert WIFE.person_id not in (await world.ask("risk-a", HEAD, **review)).others
+
+
+async def test_who_reviews_shares_the_area_of_who_declared(world: World, desk: ConsentDesk) -> None:
+    await world.owner.execute("INSERT INTO auth.account (account_id, role) VALUES ('security-9', 'SECURITY_ADMIN')")
+    for person in (HEAD, STRANGER):
+        made = await declared(desk, "township", BasisKind.EMERGENCY, person)
+        work = decide_basis(desk, me("security-9"), made.basis_id, yes=True, operation=OPERATION)
+        assert await refused(work) == "BASIS_UNKNOWN"
+
+
+async def test_a_proposal_lapses_and_ends_with_whoever_made_it(world: World, desk: ConsentDesk) -> None:
+    late = await declared(desk, "regulator", BasisKind.JUDICIAL)
+    await world.owner.execute("UPDATE consent.basis SET declared_at = declared_at - interval '8 days'")
+    gone = await declared(desk, "regulator", BasisKind.JUDICIAL, WIFE)
+    work = decide_basis(desk, me("regulator-2"), late.basis_id, yes=True, operation=OPERATION)
+    assert await refused(work) == "BASIS_UNKNOWN"
+    await world.owner.execute("UPDATE auth.account SET status = 'CLOSED' WHERE account_id = 'regulator'")
+    work = decide_basis(desk, me("regulator-2"), gone.basis_id, yes=True, operation=OPERATION)
+    assert await refused(work) == "BASIS_UNKNOWN"
+
+
+async def test_only_registered_officers_act_once_there_is_one(world: World, desk: ConsentDesk) -> None:
+    consent = await given(desk)
+    await loan(world, "C1")
+    await world.owner.execute(
+        "UPDATE access.organisation SET officers_since = now() WHERE organisation_id = $1", BANK_A
+    )
+    before, entries = await written(world), await recorded(world)
+    ghost = Asker("risk-a", "t1", "ghost")
+    wanted = SubjectByNumber(HEAD.number, HEAD.name)
+    watch = Declaration(ghost, BasisKind.POST_LOAN, "C1", wanted, tuple(part_of(key) for key in WATCH), OPERATION)
+    assert await refused(declare_basis(desk, watch)) == "OFFICER_UNKNOWN"
+    ending = ConsentRevocation(ghost, consent, RevocationCause.NO_LONGER_NEEDED, OPERATION)
+    assert await refused(revoke_consent(desk, ending)) == "OFFICER_UNKNOWN"
+    assert (await written(world), await recorded(world)) == (before, entries)

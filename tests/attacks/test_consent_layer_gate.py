@@ -224,3 +224,24 @@ async def test_a_withdrawal_that_meets_a_resumption_takes_effect(world: World, d
     finally:
         await resuming.close()
     assert shows_nothing(await world.ask("risk-a", HEAD, parts=list(PARTS)))
+
+
+async def test_a_withdrawal_goes_on_counting_when_two_people_turn_out_to_be_one(
+    world: World, desk: ConsentDesk
+) -> None:
+    await given(desk)
+    hers = await given(desk, WIFE, "wife")
+    await withdraw_consent(desk, ConsentWithdrawal(me("wife"), hers, OPERATION))
+    assert "roster/VALUE" not in (await world.ask("risk-a", HEAD)).parts
+    new = uuid4()
+    await world.owner.execute(
+        """INSERT INTO record.person (county, person_id, identity_index, first_index, name_index, birth_date, status,
+                                      household_id, sealed_identity)
+           SELECT county, $2, identity_index, $3, name_index, birth_date, 'ACTIVE', household_id, ''
+             FROM record.person WHERE person_id = $1""",
+        WIFE.person_id, new, b"\x01" + b"n" * 32,
+    )  # fmt: skip
+    await world.owner.execute(
+        "UPDATE record.person SET household_id = NULL, merged_into = $2 WHERE person_id = $1", WIFE.person_id, new
+    )
+    assert "roster/VALUE" not in (await world.ask("risk-a", HEAD)).parts

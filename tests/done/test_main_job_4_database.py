@@ -22,7 +22,8 @@ the published rules of precedence, which are about nobody."""
 
 MAY_CALL = {
     "access.disclose", "access.fitness", "access.official_coverage", "access.organisation_of", "audit.find_entry",
-    "access.shadow_differences", "audit.log_origin", "audit.subject_count", "audit.subject_entries",
+    "access.check_officer", "access.shadow_differences",
+    "audit.log_origin", "audit.subject_count", "audit.subject_entries",
     "audit.tree_parts", "auth.bearer_state", "auth.claim_key", "auth.find_client", "auth.known_as",
     "auth.organisation_names", "auth.revoke_token", "auth.settle_key", "consent.ask",
     "consent.consents_of", "consent.grant_request", "consent.refuse_request", "consent.request_state",

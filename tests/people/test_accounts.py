@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from hub.core.clock import day_of, system_clock
-from hub.core.errors import InputError, RefusedError
+from hub.core.errors import InputError, RefusedError, SettingsError
 from hub.core.names import Role
 from hub.flows.change_account import (
     NewAccount,
@@ -19,6 +19,7 @@ from hub.flows.change_account import (
     unassign_village,
 )
 from hub.flows.enrol_passkey import issue_enrolment, revoke_passkey
+from hub.flows.sandbox_accounts import refuse_sandbox_accounts
 from tests.api.world import BANK_A, COUNTY, HEAD, Api
 from tests.audit.entries import facts_of
 
@@ -204,6 +205,32 @@ async def test_changes_are_decided_by_security_administrators_with_a_passkey_onl
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await app.execute("SELECT digest FROM auth.session")
     assert await staff.status("auditor-1") == "PENDING"
+
+
+async def test_accounts_that_a_sandbox_made_decide_nothing_and_have_no_place_in_production(api: Api) -> None:
+    await api.owner.execute(
+        "INSERT INTO auth.account (account_id, role) VALUES ('sandbox-security-1', 'SECURITY_ADMIN')"
+    )
+    async with staff_of(api) as staff, browser(api) as visitor:
+        pending = await staff.open("auditor-1", Role.AUDITOR, ZHAO)
+        await visitor.with_passkey(await staff.passkey("sandbox-security-1"))
+        page = await visitor.open("/accounts/changes")
+        assert (page.status_code, "auditor-1" in page.text) == (403, False)
+        form = {"change": str(pending.change_id), "decision": "approve", "mark": ""}
+        assert (await visitor.http.post("/accounts/changes", data=form)).status_code == 403
+        assert await staff.status("auditor-1") == "PENDING"
+    with pytest.raises(SettingsError) as told:
+        await refuse_sandbox_accounts(api.owner)
+    assert told.value.code == "SANDBOX_ACCOUNTS"
+
+
+async def test_an_id_stands_for_an_account_or_an_app(api: Api) -> None:
+    await api.owner.execute(
+        "INSERT INTO auth.app (client_id, name_zh, name_en, jwks, redirect_uris)"
+        """ VALUES ('village-app', '应用', 'app', '{"keys": []}', '{https://app.example/}')"""
+    )
+    async with staff_of(api) as staff:
+        await refused("ACCOUNT_ID_TAKEN", staff.open("village-app", Role.STEWARD, LI))
 
 
 async def test_a_lost_device_is_shut_out_and_the_other_stays(api: Api) -> None:
