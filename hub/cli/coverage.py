@@ -35,10 +35,10 @@ def coverage_command(
     level: Annotated[Level | None, typer.Option(help="One line for each of these.")] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line instead of a table.")] = False,
     steward_token_file: Annotated[
-        Path | None, typer.Option(help="File with the token of a data steward, who sees small numbers too.")
+        Path | None, typer.Option(help="File with the token of a data steward, who sees exact numbers.")
     ] = None,
 ) -> None:
-    """Show the coverage by area, with what is missing. Numbers of fewer than three households are left out."""
+    """Show the coverage by area, with what is missing. Numbers are rounded to threes by village."""
     code, wanted = check_area(area, None if level is None else AreaLevel[level.name])
 
     async def work() -> list[AreaCoverage]:
@@ -50,7 +50,7 @@ def coverage_command(
             steward = await acting_steward(database, keys, settings, steward_token_file)
         async with receipt_desk(database, keys, settings.home) as receipts:
             return await coverage_for_operator(
-                database, receipts, system_clock, code, wanted, operator=operator_name(), steward=steward
+                database, keys, receipts, system_clock, code, wanted, operator=operator_name(), steward=steward
             )
 
     lines = run(work())
@@ -74,17 +74,13 @@ def _print_table(lines: list[AreaCoverage]) -> None:
         table.add_row(
             line.area,
             line.name or "",
-            _number(line.households),
+            f"{line.households:,}",
             *("-" if share is None else f"{share:.1%}" for share in shares),
             *(
-                ", ".join(f"{name} {_number(number)}" for name, number in sorted(counts.items()))
+                ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items()))
                 for counts in (line.missing, line.stale, line.unverified)
             ),
         )
     console = Console()
     width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
     Console(width=max(console.width, width)).print(table)
-
-
-def _number(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from uuid import NAMESPACE_OID, uuid5
 
 import asyncpg
 
@@ -18,16 +19,18 @@ from hub.flows.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation, cl
 from hub.records.coverage import (
     AreaCoverage,
     AreaLevel,
+    as_told,
     derive_missing,
     lines_of,
     read_coverage,
-    without_small_cells,
+    summed,
 )
 from hub.store.database import Database, DbRole
+from hub.store.keys import KeyService
 from hub.store.refusals import refusing
 
-POLICY = "coverage-1"
-"""Version of the rule: officials read the coverage of their area, small numbers only data stewards."""
+POLICY = "coverage-2"
+"""Version of the rule: officials read the coverage of their area, exact numbers only data stewards."""
 
 _REFUSALS = {
     "HB120": RefusedError(
@@ -39,6 +42,7 @@ _REFUSALS = {
 
 async def coverage_for_operator(
     database: Database,
+    keys: KeyService,
     receipts: Receipts,
     clock: Clock,
     area: str,
@@ -47,7 +51,7 @@ async def coverage_for_operator(
     operator: str,
     steward: str | None = None,
 ) -> list[AreaCoverage]:
-    """The coverage for a command; a data steward sees small numbers too.
+    """The coverage for a command; a data steward sees exact numbers.
 
     Files that were never worked out are worked out first. Raises :class:`~hub.core.errors.AuditError` if the reading
     cannot be recorded.
@@ -58,8 +62,9 @@ async def coverage_for_operator(
     try:
         await derive_missing(connection, now)
         async with connection.transaction():
-            lines = await read_coverage(connection, area, level, now)
             role = Role.OPERATOR if steward is None else Role.STEWARD
+            villages = await read_coverage(connection, area, AreaLevel.VILLAGE, now)
+            lines = _lines(villages, level, role, keys)
             facts = {"level": level.name, "area": area, "areas": len(lines), "role": role.value}
             await append(
                 connection,
@@ -78,7 +83,7 @@ async def coverage_for_operator(
     finally:
         await connection.close()
     await receipts.wait(ev, RECEIPT_SECONDS)
-    return lines if steward is not None else [without_small_cells(line) for line in lines]
+    return lines
 
 
 async def coverage_for_official(
@@ -90,8 +95,8 @@ async def coverage_for_official(
     """
     ev = uuid7()
     async with desk.recording() as connection:
-        found = await _read(connection, asker, area, level, desk.clock())
-        lines = lines_of(found["lines"])
+        found = await _read(connection, asker, area, desk.clock())
+        lines = _lines(lines_of(found["lines"]), level, Role(found["role"]), desk.keys)
         facts = {"level": level.name, "area": area, "areas": len(lines), **client_facts(asker, found["role"])}
         await append(
             connection,
@@ -109,22 +114,32 @@ async def coverage_for_official(
                 sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
             ),
         )
-    receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
-    if found["role"] != Role.STEWARD.value:
-        lines = [without_small_cells(line) for line in lines]
-    return lines, receipt
+    return lines, await desk.receipts.wait(ev, RECEIPT_SECONDS)
 
 
-async def _read(
-    connection: asyncpg.Connection, asker: Asker, area: str, level: AreaLevel, now: datetime
-) -> Mapping[str, str]:
+def _lines(villages: list[AreaCoverage], level: AreaLevel, role: Role, keys: KeyService) -> list[AreaCoverage]:
+    """The lines of a level, made of its villages: exact for a data steward, as they may be told for everybody else."""
+    if role is not Role.STEWARD:
+        villages = [as_told(village, _threshold(keys, village.area)) for village in villages]
+    return summed(villages, level)
+
+
+def _threshold(keys: KeyService, village: str) -> float:
+    """Where a village's numbers are rounded up, from 0 to below 1: known to whoever holds the keys, never changed.
+
+    Made with the key of pseudonyms, since no rotation changes it.
+    """
+    return int(keys.pseudonym("statistics", uuid5(NAMESPACE_OID, village))[:8], 16) / 2**32
+
+
+async def _read(connection: asyncpg.Connection, asker: Asker, area: str, now: datetime) -> Mapping[str, str]:
     with refusing(_REFUSALS):
         found: Mapping[str, str] = await connection.fetchrow(
             "SELECT * FROM access.official_coverage($1, $2, $3, $4, $5)",
             asker.client_id,
             asker.token_id,
             area,
-            int(level),
+            int(AreaLevel.VILLAGE),
             now,
         )
     return found

@@ -7,7 +7,8 @@ how old it may be stands in ``record.coverage_rule``, by version. Numbers of hou
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from enum import IntEnum
@@ -21,12 +22,10 @@ from hub.core.areas import COUNTIES, county_name, township_name
 from hub.core.clock import day_of, years_before
 from hub.core.errors import InputError
 from hub.core.identifiers import ADULT_AGE
+from hub.core.published import told, told_by_name
 
 PREFECTURE = "5331"
 """Area code of the prefecture."""
-
-CELL_MIN = 3
-"""A number of fewer households is not shown to anybody but a data steward: who they are may be guessed."""
 
 _AREA = re.compile(r"5331(?:[0-9]{2}(?:[0-9]{3}(?:[0-9]{3})?)?)?")
 _DERIVED_AT_ONCE = 5_000
@@ -41,12 +40,12 @@ class AreaLevel(IntEnum):
     VILLAGE = 12
 
 
-Counts = Mapping[str, int | None]
+Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class AreaCoverage:
-    """The files of one area. ``None`` stands for a number that is too small to be shown.
+    """The files of one area.
 
     ``covered`` files are complete, fresh and verified. ``missing``, ``stale``, ``unverified``: households by what is
     missing (category), too old (category) or open (``LINK``, ``CONFLICT``, ``QUARANTINE``). ``reported``: households of
@@ -55,13 +54,13 @@ class AreaCoverage:
 
     area: str
     rule_version: int
-    households: int | None
-    complete: int | None
-    fresh: int | None
-    verified: int | None
-    covered: int | None
-    adults: int | None
-    adults_missing: int | None
+    households: int
+    complete: int
+    fresh: int
+    verified: int
+    covered: int
+    adults: int
+    adults_missing: int
     missing: Counts = field(default_factory=dict)
     stale: Counts = field(default_factory=dict)
     unverified: Counts = field(default_factory=dict)
@@ -78,35 +77,34 @@ class AreaCoverage:
             case _:
                 return None
 
-    def share(self, number: int | None) -> float | None:
-        """A number of households as a share of all in the area, with three decimals."""
-        return None if number is None or not self.households else round(number / self.households, 3)
+    def share(self, number: int) -> float | None:
+        """A number of households as a share of all in the area, with three decimals; ``None`` where there are none."""
+        return round(number / self.households, 3) if self.households else None
 
 
-def without_small_cells(line: AreaCoverage) -> AreaCoverage:
-    """The same without any number of fewer than :data:`CELL_MIN` households (nought is told), nor one whose rest is.
-
-    An area with fewer households shows its code alone.
-    """
-    total, adults = line.households, line.adults
-    if total is None or 0 < total < CELL_MIN:
-        hidden = dict.fromkeys(_NUMBERS) | {name: {} for name in _MAPS}
-        return replace(line, **hidden)  # type: ignore[arg-type]
-    told: dict[str, Any] = {
-        name: _large(getattr(line, name), total) for name in ("complete", "fresh", "verified", "covered")
-    }
-    told["adults_missing"] = _large(line.adults_missing, adults or 0)
-    for name in _MAPS:
-        told[name] = {key: _large(number, total) for key, number in getattr(line, name).items()}
-    return replace(line, **told)
+def as_told(village: AreaCoverage, threshold: float) -> AreaCoverage:
+    """The numbers of a village as they may be told to whoever is no data steward (:mod:`hub.core.published`)."""
+    numbers: dict[str, Any] = {name: told(getattr(village, name), threshold) for name in _NUMBERS}
+    numbers |= {name: told_by_name(getattr(village, name), threshold) for name in _MAPS}
+    return replace(village, **numbers)
 
 
-def _large(number: int | None, total: int) -> int | None:
-    return (
-        number
-        if number is not None and all(part == 0 or part >= CELL_MIN for part in (number, total - number))
-        else None
-    )
+def summed(villages: Iterable[AreaCoverage], level: AreaLevel) -> list[AreaCoverage]:
+    """The lines of a level as sums over its villages, by code; those without households are left out."""
+    lines: dict[str, AreaCoverage] = {}
+    for village in villages:
+        if not village.households:
+            continue  # its adults too: an area is the sum of the villages that are told
+        area = village.area[:level]
+        line = lines.get(area)
+        lines[area] = replace(village, area=area) if line is None else _both(line, village)
+    return [lines[area] for area in sorted(lines)]
+
+
+def _both(line: AreaCoverage, other: AreaCoverage) -> AreaCoverage:
+    numbers: dict[str, Any] = {name: getattr(line, name) + getattr(other, name) for name in _NUMBERS}
+    numbers |= {name: dict(Counter(getattr(line, name)) + Counter(getattr(other, name))) for name in _MAPS}
+    return replace(line, **numbers)
 
 
 _NUMBERS = ("households", "complete", "fresh", "verified", "covered", "adults", "adults_missing")

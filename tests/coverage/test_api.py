@@ -1,4 +1,4 @@
-"""Coverage over the API: for officials within their area, small numbers for stewards only, every reading recorded."""
+"""Coverage over the API: for officials within their area, exact numbers for stewards only, every reading recorded."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,7 +66,7 @@ async def served(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
     await ingest.close()
 
 
-async def test_officials_read_their_area_and_only_stewards_small_numbers(served: Served) -> None:
+async def test_officials_read_their_area_and_only_stewards_exact_numbers(served: Served) -> None:
     entries = await served.api.entries()
     steward = await served.ask("steward")
     assert (steward["area"], steward["level"]) == ("5331", "COUNTY")
@@ -74,16 +74,15 @@ async def test_officials_read_their_area_and_only_stewards_small_numbers(served:
         (COUNTY, "芒市", 7, 4), (OTHER_COUNTY, "陇川县", 1, 0),
     ]  # fmt: skip
     regulator = await served.ask("regulator")
-    assert [(a["area"], a["households"], a["complete"]) for a in regulator["areas"]] == [
-        (COUNTY, 7, 4), (OTHER_COUNTY, None, None),
-    ]  # fmt: skip
+    told = {a["area"]: (a["households"], a["complete"]) for a in regulator["areas"]}
+    assert told.pop(OTHER_COUNTY, (0, 0)) in {(0, 0), (3, 0)}
+    assert told in ({COUNTY: (6, 3)}, {COUNTY: (9, 6)}), "7 and 4, both rounded down or both up"
     assert regulator["areas"][0]["missing"] == [{"name": "social.insurance", "households": 3}]
-    assert regulator["areas"][1]["missing"] == []
     for who, area in (("township", VILLAGE[:9]), ("collector", VILLAGE)):
         own = await served.ask(who)
-        assert [(a["area"], a["households"]) for a in own["areas"]] == [(COUNTY, 7)]
+        assert [(a["area"], a["households"]) for a in own["areas"]] == [(COUNTY, *told[COUNTY][:1])]
         below = await served.ask(who, area=area, level="VILLAGE")
-        assert [(a["area"], a["households"]) for a in below["areas"]] == [(VILLAGE, 7)]
+        assert [(a["area"], a["households"]) for a in below["areas"]] == [(VILLAGE, *told[COUNTY][:1])]
     assert await served.api.entries() == entries + 6
 
 

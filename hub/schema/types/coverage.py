@@ -15,24 +15,24 @@ class CoverageCount:
     """One thing that is missing, too old, open or reported."""
 
     name: str = strawberry.field(description="数据类别，或 LINK、CONFLICT、QUARANTINE。 Category, or what is open.")
-    households: int | None = strawberry.field(description="户数；过小时为空。 Households; null if too few to show.")
+    households: int = strawberry.field(description="户数。 Households.")
 
 
 @strawberry.type(
-    description="一个区域的档案覆盖情况；数字过小时为空。 The files of one area; too small numbers are null."
+    description="一个区域的档案覆盖情况；数字按村取整为三的倍数。 The files of one area; rounded by village to threes."
 )
 class AreaCoverage:
-    """Numbers of one or two households, and rests of one or two, are shown to data stewards only."""
+    """Exact for data stewards; for others the sum of what is told of each village (hub/core/published.py)."""
 
     area: str = strawberry.field(description="区域代码。 Code of the area.")
     name: str | None = strawberry.field(description="县市或乡镇名称。 Name of a county or township.")
-    households: int | None = strawberry.field(description="总户数。 Registered households.")
-    complete: int | None = strawberry.field(description="档案完整的户数。 With a complete file.")
-    fresh: int | None = strawberry.field(description="档案未过期的户数。 With a fresh file.")
-    verified: int | None = strawberry.field(description="档案无待核事项的户数。 With nothing open.")
-    covered: int | None = strawberry.field(description="以上三项均符合的户数。 All three.")
-    adults: int | None = strawberry.field(description="在世成年成员数。 Living adult members.")
-    adults_missing: int | None = strawberry.field(
+    households: int = strawberry.field(description="总户数。 Registered households.")
+    complete: int = strawberry.field(description="档案完整的户数。 With a complete file.")
+    fresh: int = strawberry.field(description="档案未过期的户数。 With a fresh file.")
+    verified: int = strawberry.field(description="档案无待核事项的户数。 With nothing open.")
+    covered: int = strawberry.field(description="以上三项均符合的户数。 All three.")
+    adults: int = strawberry.field(description="在世成年成员数。 Living adult members.")
+    adults_missing: int = strawberry.field(
         description="缺少应有信息的成年成员数。 Adults of whom something is missing."
     )
     missing: list[CoverageCount] = strawberry.field(description="缺少的类别。 What is missing.")
