@@ -115,10 +115,9 @@ async def officer_outcomes(
 async def find_alerts(connection: asyncpg.Connection, today: date, now: datetime) -> int:
     """Raise an alarm for everything unusual of today and yesterday; one that stands is not raised twice.
 
-    Returns how many are new. Entries of the ledger older than three years are destroyed.
+    Returns how many are new.
     """
     rules = await alert_rules(connection)
-    await connection.execute("DELETE FROM access.officer_query WHERE day < $1", today - timedelta(days=3 * 365 + 1))
     days = (today - timedelta(days=1), today)
     found = [*await _by_officer(connection, rules, days), *await _by_village(connection, rules, days)]
     found += await _without_result(connection, rules[AlertKind.NO_RESULT], today)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from hub.core.errors import SettingsError
 
@@ -44,12 +45,18 @@ class BasisRule:
 
 @dataclass(frozen=True, slots=True)
 class RetentionRule:
-    """How long something is kept in which modes."""
+    """How long something is kept in which modes.
+
+    ``kept`` names what the hub destroys itself after ``months`` (migration ``retention``); without it another part sees
+    to it, as ``rule`` says.
+    """
 
     what: str
     modes: frozenset[LegalMode]
     law: str
     rule: str
+    kept: str | None = None
+    months: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ def legal_modes() -> LegalModes:
         found = LegalModes(
             tuple(ModeFacts(LegalMode(row["name"]), row["label"], row["meaning"], row["law"]) for row in table["mode"]),
             tuple(BasisRule(row["kind"], _modes(row), row["law"]) for row in table["basis"]),
-            tuple(RetentionRule(row["what"], _modes(row), row["law"], row["rule"]) for row in table["retention"]),
+            tuple(_retention(row) for row in table["retention"]),
         )
     except (KeyError, ValueError) as error:
         raise SettingsError(f"hub/access/legal_modes.toml is not in order: {error}.", code="RULES") from None
@@ -78,10 +85,19 @@ def legal_modes() -> LegalModes:
     return found
 
 
+def kept_in(mode: LegalMode) -> tuple[RetentionRule, ...]:
+    """What the hub itself destroys in a mode when its time is over."""
+    return tuple(rule for rule in legal_modes().retention if mode in rule.modes and rule.kept is not None)
+
+
+def _retention(row: dict[str, Any]) -> RetentionRule:
+    return RetentionRule(row["what"], _modes(row), row["law"], row["rule"], row.get("kept"), row.get("months"))
+
+
 def bases_of(mode: LegalMode) -> tuple[str, ...]:
     """The kinds of basis that may be relied on in a mode, in alphabetical order."""
     return tuple(sorted(basis.kind for basis in legal_modes().bases if mode in basis.modes))
 
 
-def _modes(row: dict[str, list[str]]) -> frozenset[LegalMode]:
+def _modes(row: dict[str, Any]) -> frozenset[LegalMode]:
     return frozenset(LegalMode(name) for name in row["modes"])

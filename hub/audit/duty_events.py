@@ -58,6 +58,19 @@ DUTY_EVENTS = (
     ),
     EventType("breach:operator:closed", Kind.ADMIN, "A breach was closed; all its duties are done.", ("breach",)),
     EventType(
+        "kept:hub:destroyed",
+        Kind.ERASURE,
+        "What may be kept for a time only was destroyed when that was over. Never names whose it was.",
+        ("what", "law", "rows"),
+    ),
+    EventType(
+        "provision:operator:exported",
+        Kind.ADMIN,
+        "Records of what was provided to organisations were exported; they hold no value and no name.",
+        ("since", "until", "rows", "digest"),
+        ("about",),
+    ),
+    EventType(
         "report:resident:issued",
         Kind.QUERY,
         "A numbered report of the own record was issued to a resident.",

@@ -32,6 +32,8 @@ COMMANDS = {
     "account": "hub.cli.account",
     "report": "hub.cli.report",
     "breach": "hub.cli.breach",
+    "provision": "hub.cli.provision",
+    "retention": "hub.cli.retention",
     "client": "hub.cli.client",
     "consent": "hub.cli.consent",
     "device": "hub.cli.device",

@@ -15,6 +15,7 @@ from hub.core.clock import Clock, day_of
 from hub.flows.breaches import watch_breaches
 from hub.flows.check_consents import check_consents
 from hub.flows.declare_basis import watch_bases
+from hub.flows.destroy_kept import destroy_kept
 from hub.flows.expire_consents import expire_consents
 from hub.flows.purge_adverse import purge_adverse
 from hub.flows.purge_quarantine import purge_quarantine
@@ -69,6 +70,10 @@ async def _raise(day: Day) -> object:
     return await raise_alerts(day.connection, day.receipts, day.clock)
 
 
+async def _destroy_kept(day: Day) -> int:
+    return await destroy_kept(day.connection, day.receipts, day.clock)
+
+
 async def _watch_breaches(day: Day) -> int:
     return await watch_breaches(day.connection, day.receipts, day.clock)
 
@@ -81,6 +86,7 @@ JOBS = (
     Job("watch-bases", _watch_bases),
     Job("watch-breaches", _watch_breaches),
     Job("raise-alerts", _raise),
+    Job("destroy-kept", _destroy_kept),
 )
 """In the order in which they are done."""
 

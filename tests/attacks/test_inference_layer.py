@@ -13,6 +13,7 @@ from hub.access.alerts import AlertKind, list_alerts
 from hub.access.publish import publish
 from hub.app import build_metrics, open_hub
 from hub.core.clock import SHANGHAI
+from hub.flows.destroy_kept import destroy_kept
 from hub.flows.plant_canary import Canary, plant_canary
 from hub.flows.raise_alerts import Raised, raise_alerts
 from hub.store.database import Database, DbRole
@@ -177,14 +178,16 @@ async def test_queries_that_led_to_nothing_are_told_apart_from_loans(fishing: Fi
     )  # fmt: skip
 
 
-async def test_the_ledger_forgets_after_three_years_and_metrics_count_alarms_without_names(fishing: Fishing) -> None:
-    await fishing.past("officer.old", NOON - timedelta(days=3 * 365 + 2), 3)
+async def test_the_ledger_forgets_after_five_years_and_metrics_count_alarms_without_names(fishing: Fishing) -> None:
+    await fishing.past("officer.old", NOON - timedelta(days=5 * 366 + 2), 3)
+    await fishing.past("officer.kept", NOON - timedelta(days=4 * 366), 3)
     await fishing.past("officer.new", NOON, 3)
     canary = await fishing.plant()
     await fishing.ask({"idNumber": canary.id_number, "name": canary.name})
     await fishing.scan(NOON)
+    await destroy_kept(fishing.ingest, fishing.receipts, lambda: NOON)
     left = await fishing.api.owner.fetch("SELECT DISTINCT officer FROM access.officer_query ORDER BY 1")
-    assert [row["officer"] for row in left] == ["officer.li", "officer.new"]
+    assert [row["officer"] for row in left] == ["officer.kept", "officer.li", "officer.new"]
     metrics = build_metrics(fishing.api.hub)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=metrics), base_url="http://m") as client:
         text = (await client.get("/metrics")).text
