@@ -243,6 +243,11 @@ async def close_alert(
     return None if record is None else _alert(record)
 
 
+async def ring_canaries(connection: asyncpg.Connection, indexes: Sequence[bytes], steward: str) -> None:
+    """Raise an alarm if any of these blind indexes of ID numbers is a canary's; the gate does so by itself."""
+    await connection.execute("SELECT access.ring_canaries($1, $2)", list(indexes), steward)
+
+
 async def unrecorded(connection: asyncpg.Connection) -> list[Alert]:
     """Alarms that the log does not know of yet, locked for the caller's transaction."""
     records = await connection.fetch(_SHOWN + "WHERE ev IS NULL ORDER BY alert_id LIMIT 500 FOR UPDATE SKIP LOCKED")

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from hub.access.alerts import ring_canaries
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.receipts import Receipts
@@ -108,6 +109,7 @@ async def show_households(
     try:
         for start in range(0, len(numbers), QUERIES_AT_ONCE):
             part = numbers[start : start + QUERIES_AT_ONCE]
+            await ring_canaries(connection, _indexes(keys, part, day_of(clock()))[1], query.steward)
             async with connection.transaction(isolation="repeatable_read"):
                 some_lines, some_events = await _show(connection, keys, query, part, start, clock)
             lines += some_lines
@@ -166,18 +168,24 @@ async def _records(
 async def _find(
     connection: asyncpg.Connection, keys: KeyService, numbers: Sequence[str], stand: _Standpoint
 ) -> dict[int, Dweller]:
-    """The adults with a household behind the numbers, by place in the list; 15 digits are upgraded."""
+    """The adults with a household behind the numbers, by place in the list."""
+    places, indexes = _indexes(keys, numbers, stand.today)
+    found = await dwellers_of(connection, places, indexes, stand.day, stand.recorded)
+    return {place: person for place, person in found.items() if is_adult(person.birth_date, stand.day)}
+
+
+def _indexes(keys: KeyService, numbers: Sequence[str], today: date) -> tuple[list[int], list[bytes]]:
+    """Places in the list, and blind indexes of the number at that place; 15 digits are upgraded."""
     places: list[int] = []
     indexes: list[bytes] = []
     for place, typed in enumerate(numbers):
         cleaned = clean_id_number(typed)
-        number = check_id_number(cleaned, stand.today) if cleaned is not None else QuarantineReason.ID_MISSING
+        number = check_id_number(cleaned, today) if cleaned is not None else QuarantineReason.ID_MISSING
         if isinstance(number, str):
             known_as = keys.indexes("identity", number)
             places += [place] * len(known_as)
             indexes += known_as
-    found = await dwellers_of(connection, places, indexes, stand.day, stand.recorded)
-    return {place: person for place, person in found.items() if is_adult(person.birth_date, stand.day)}
+    return places, indexes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.access.alerts import AlertKind, list_alerts
+from hub.access.alerts import AlertKind, AlertOutcome, list_alerts
 from hub.access.publish import publish
 from hub.app import build_metrics, open_hub
 from hub.core.clock import SHANGHAI
 from hub.flows.destroy_kept import destroy_kept
 from hub.flows.plant_canary import Canary, plant_canary
-from hub.flows.raise_alerts import Raised, raise_alerts
+from hub.flows.raise_alerts import Raised, close_one, raise_alerts
+from hub.flows.show_household import StewardQuery, show_households
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.api.world import BANK_A, COUNTY, HEAD, STRANGER_NUMBER, WIFE, Api, Person, Visitors, settings_in
@@ -150,6 +151,33 @@ async def test_attack_53_an_officer_without_a_case_is_refused_and_his_spike_is_s
     (alarm,) = await list_alerts(fishing.ingest)
     # officer.c asks about more people than he, as he does every day.
     assert (alarm.kind, alarm.officer, alarm.observed) == (AlertKind.OFFICER_RATE, "officer.wu", 45.0)
+
+
+async def test_a_canary_rings_again_after_its_alarm_was_closed_and_for_a_stewards_command(fishing: Fishing) -> None:
+    canary = await fishing.plant()
+    named = {"idNumber": canary.id_number, "name": canary.name}
+    await fishing.ask(named)
+    await fishing.scan()
+    (alarm,) = await list_alerts(fishing.ingest)
+    await close_one(
+        fishing.ingest, fishing.receipts, lambda: datetime.now(UTC), alarm.alert_id, AlertOutcome.JUSTIFIED, "auditor"
+    )
+    assert (await fishing.scan()).recorded == 0
+    await fishing.ask(same(WIFE))
+    assert await list_alerts(fishing.ingest, status="OPEN") == []
+    await fishing.ask(named)
+    (again,) = await list_alerts(fishing.ingest, status="OPEN")
+    assert (again.observed, again.outcome, again.closed_by) == (2.0, None, None)
+    assert (await fishing.scan()).recorded == 1, "the log is told again"
+
+    # A steward's command looks people up without the gate.
+    for number in (WIFE.number, "1", canary.id_number, STRANGER_NUMBER):
+        query = StewardQuery("steward-9", "H", "case 7")
+        await show_households(
+            fishing.api.hub.database, fishing.api.keys, fishing.receipts, query, [number], lambda: datetime.now(UTC)
+        )
+    told = {(each.organisation_id, each.officer, each.observed) for each in await list_alerts(fishing.ingest)}
+    assert told == {(BANK_A, "officer.li", 2.0), ("hub", "steward-9", 1.0)}
 
 
 async def test_queries_that_led_to_nothing_are_told_apart_from_loans(fishing: Fishing) -> None:

@@ -16,6 +16,7 @@ from .world import (
     BANK_B,
     BANK_C,
     CHILD,
+    COUNTY,
     DEAD,
     FAR,
     HEAD,
@@ -222,6 +223,15 @@ async def test_a_collector_sees_who_lives_where_in_his_villages_and_no_fact(worl
     assert (await world.ask("collector", HEAD, purpose="DATA_COLLECTION")).all_withheld("NO_BASIS")
     await world.owner.execute("UPDATE auth.account SET village_codes = '{}' WHERE account_id = 'collector'")
     assert (await world.ask("collector", HEAD, purpose="DATA_COLLECTION")).all_withheld("NO_BASIS")
+
+
+async def test_a_steward_who_asks_about_a_canary_rings(world: World) -> None:
+    await world.owner.execute("INSERT INTO access.canary VALUES ($1, $2, now(), 'op')", COUNTY, HEAD.person_id)
+    rung = "SELECT organisation_id, officer, observed::int FROM access.alert WHERE kind = 'CANARY'"
+    await world.ask("steward", WIFE, purpose="DATA_QUALITY")
+    assert await world.owner.fetch(rung) == []
+    await world.ask("steward", HEAD, purpose="DATA_QUALITY")
+    assert [tuple(row) for row in await world.owner.fetch(rung)] == [("hub", "officer Li", 1)]
 
 
 async def test_a_steward_needs_a_case_for_facts_and_a_second_factor_for_sensitive_ones(world: World) -> None:
