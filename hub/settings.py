@@ -138,7 +138,7 @@ class Settings:
         _number(0, 1000),
         "100",
         "Of a thousand consents captured in the field, how many are drawn by lot: the person is called back before the "
-        "reviewer may verify (docs/CONSENT.md).",
+        "reviewer may verify (docs/CAPTURE.md).",
     )
     pool_size: int = _setting(
         "HUB_POOL_SIZE", _number(1, 90), "8", "Most database connections that the API holds open for queries."

@@ -1,4 +1,4 @@
-"""``hub capture``: consent captured in the field, for the data stewards who review it (docs/CONSENT.md)."""
+"""``hub capture``: consent captured in the field, for the data stewards who review it (docs/CAPTURE.md)."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """Batches of a collector's device: what a device signs, how it is read, and what is refused at the door.
 
 A batch is a compact JWS (RFC 7515, ES256 or Ed25519) over canonical JSON (hub/core/canonical.py). Its slips form a
-chain: each has the next counter and the SHA-256 of the slip before it. docs/CONSENT.md has a worked example,
+chain: each has the next counter and the SHA-256 of the slip before it. docs/CAPTURE.md has a worked example,
 ``docs/consent-batch.schema.json`` the JSON Schema.
 """
 

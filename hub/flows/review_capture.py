@@ -132,6 +132,8 @@ async def _verify(
     ev: UUID,
 ) -> CaptureDecided:
     asker = decision.asker
+    if found.state != CaptureState.CAPTURED:
+        raise _closed()
     batch, slip = _opened(desk, found)
     for item in found.evidence:
         if item["isUploaded"]:
@@ -139,11 +141,7 @@ async def _verify(
             captures.opened_content(desk.keys, UUID(item["id"]), sealed.sha256, sealed.pieces)
     request = await _request(conn, asker, found)
     if request is None or found.person_id is None or not set(slip.parts) <= set(request.parts):
-        raise RefusedError(
-            "This capture cannot be verified: its request is over, or not to this person.",
-            remedy="Reject it with its cause.",
-            code="CAPTURE_CLOSED",
-        )
+        raise _closed()
     consent_id = uuid7()
     evidence = Capture(
         captured=found.captured,
@@ -201,6 +199,14 @@ async def _reject(
     facts = _facts(decision, found) | {"consent": str(found.request_id), "cause": decision.cause.value}
     await _record_decision(conn, desk, decision, found, ev, "consent:steward:rejected", facts, {})
     return CaptureDecided(found.capture_id, CaptureState.REJECTED)
+
+
+def _closed() -> RefusedError:
+    return RefusedError(
+        "This capture cannot be verified: it is decided, or its request is not to this person.",
+        remedy="Look at its flags; reject it with its cause.",
+        code="CAPTURE_CLOSED",
+    )
 
 
 def _facts(decision: CaptureDecision, found: OpenCapture) -> dict[str, Any]:

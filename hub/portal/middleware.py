@@ -13,7 +13,7 @@ BODY_MAX = 256 * 1024
 
 EVIDENCE_PATH = "/evidence/"
 EVIDENCE_MAX = 1024 * 1024
-"""Bytes of a picture, which is sent by itself (docs/CONSENT.md)."""
+"""Bytes of a picture, which is sent by itself (docs/CAPTURE.md)."""
 
 _ID = re.compile(r"(?!.*[0-9]{15})[A-Za-z0-9._-]{8,64}")  # it is logged, so never what may be an ID number
 

@@ -1,6 +1,6 @@
 """A collector's device as a maker of devices would write it: a key, a counter, and a chain of signed slips.
 
-It stands for the real one in the sandbox and the tests, and shows the whole of what docs/CONSENT.md asks of a device.
+It stands for the real one in the sandbox and the tests, and shows the whole of what docs/CAPTURE.md asks of a device.
 """
 
 import hashlib
