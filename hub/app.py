@@ -47,6 +47,7 @@ from hub.flows.load_precedence import load_precedence
 from hub.flows.load_rules import RuleTerms, load_rules
 from hub.flows.readiness import Readiness
 from hub.flows.receipts import guard_file
+from hub.flows.rules_in_time import RulesInTime
 from hub.flows.sandbox_accounts import refuse_sandbox_accounts
 from hub.flows.shadow import Shadow
 from hub.flows.steward_desk import StewardDesk
@@ -166,6 +167,9 @@ async def open_hub(
         sign_in = SignInDesk(accounts, Cookies(settings.public_url))
         shadow = Shadow(database, auditor, keys, receipts, share=settings.shadow_share / 1000)
         await stack.enter_async_context(shadow.running())
+        readiness = Readiness(pool, receipts, digest)
+        later = RulesInTime(database, keys, settings.home, rule_terms(settings), readiness.follow, clock)
+        await stack.enter_async_context(later.running(digest))
         yield Hub(
             database=database,
             pool=pool,
@@ -189,7 +193,7 @@ async def open_hub(
             pages=AuthorizePages(issuer.issuer, store, grants, consents, visitors or sign_in, clock),
             guard=ResourceGuard(verifier, settings.public_url, nonces, clock),
             nonces=nonces,
-            readiness=Readiness(pool, receipts, digest),
+            readiness=readiness,
         )
 
 

@@ -34,6 +34,11 @@ class Readiness:
         self._problems: tuple[str, ...] = ()
         self._warnings: tuple[str, ...] = ()
 
+    def follow(self, rules: bytes) -> None:
+        """Other rules came into force, and were checked."""
+        self._rules = rules
+        self._until = 0.0
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Stable codes of what somebody must look into while the hub answers; as of the last :meth:`problems`."""

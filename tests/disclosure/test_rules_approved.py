@@ -1,5 +1,7 @@
 """In production two administrators sign for the rules, and for whose view they change, before they are served."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from hub.flows.approve_rules import (
 )
 from hub.flows.load_rules import RuleTerms, load_rules
 from hub.flows.receipts import receipt_desk
+from hub.flows.rules_in_time import RulesInTime
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 
@@ -187,7 +190,7 @@ async def test_rules_for_later_wait_while_the_old_ones_are_served(office: Office
     source = old.source.replace("is the default", "is the usual")
     await office.owner.execute("ALTER TABLE access.decision DROP CONSTRAINT decision_digest_fkey")
     older = RuleSet.of_source(source).digest
-    await office.owner.execute("DELETE FROM access.mode_basis")
+    await office.owner.execute("ALTER TABLE access.mode_basis DROP CONSTRAINT mode_basis_digest_fkey")
     await office.owner.execute("DELETE FROM access.policy_approval")
     await office.owner.execute("UPDATE access.policy_proposal SET digest = $1, source = $2", older, source)
     await office.owner.execute(
@@ -195,6 +198,7 @@ async def test_rules_for_later_wait_while_the_old_ones_are_served(office: Office
         office.keys.signing_key("rules").sign(b"hub/access-rules/v1\0" + older),
     )  # fmt: skip
     await office.owner.execute("UPDATE access.decision SET digest = $1", older)
+    await office.owner.execute("UPDATE access.mode_basis SET digest = $1", older)
     held, office.digest = office.digest, older
     for name in ("li", "wang"):
         await office.act("approve", name)
@@ -208,5 +212,16 @@ async def test_rules_for_later_wait_while_the_old_ones_are_served(office: Office
     proposal = await proposal_of(office.owner, held)
     assert proposal is not None
     assert proposal.previous == older
-    assert await office.load(clock=lambda: datetime.now(UTC) + timedelta(days=4))
+    # A hub that serves meanwhile puts them in force when their instant comes, and answers by them from then on.
+    began, told = time.monotonic(), asyncio.Queue[bytes]()
+
+    def clock() -> datetime:
+        return proposal.effective_from + timedelta(seconds=time.monotonic() - began - 1)
+
+    later = RulesInTime(office.database, office.keys, office.home, PRODUCTION, told.put_nowait, clock)
+    async with later.running(older):
+        await asyncio.sleep(0.4)
+        assert await office.owner.fetchval(IN_FORCE) == older
+        assert await asyncio.wait_for(told.get(), 60) == held
     assert await office.owner.fetchval(IN_FORCE) == held
+    assert not await office.load(clock=clock)
