@@ -2,7 +2,7 @@
 
 A proposal is a set of rules with whose view it changes (hub/access/compare.py) against the rules in force, and the
 instant from which it shall hold. An approval is an Ed25519 signature (RFC 8032) over all of that, made with a key that
-was registered for an account of role SECURITY_ADMIN and confirmed by another such administrator. Two approvals of
+was registered for an account of role SECURITY_ADMIN and confirmed by himself with his passkey. Two approvals of
 different accounts and different people are needed. In production rules without them are never served. In the sandbox
 two generated accounts approve whatever the program brings, through the same code; their approvals count nowhere else.
 """
@@ -132,7 +132,7 @@ async def proposal_of(conn: asyncpg.Connection, digest: bytes) -> Proposal | Non
 async def register_approver(
     conn: asyncpg.Connection, account_id: str, public_key: bytes, at: datetime, *, change: UUID | None, by: str
 ) -> None:
-    """Put down the key of a security administrator; once another confirmed it, it takes the place of the one before.
+    """Put down the key of a security administrator; once he confirmed it, it takes the place of the one before.
 
     ``change``: the id under which it waits for that; ``None`` for a generated account of a sandbox, whose key counts
     at once. Raises :class:`InputError` for an account of another role, and for a key that stands for an account
@@ -190,7 +190,7 @@ async def approve(
     if not registered:
         raise RefusedError(
             "the key is not registered for this account, or the account may not approve.",
-            remedy="Use `hub access approver add`; another administrator confirms it at /accounts/changes.",
+            remedy="Use `hub access approver add`; he confirms it at /accounts/changes.",
             code="APPROVER",
         )
     await conn.execute(

@@ -367,7 +367,7 @@ def add_command(
     account: Annotated[str, typer.Argument(help="An account of role SECURITY_ADMIN.")],
     public_key: Annotated[Path, typer.Option(help="PEM file with the public key.")],
 ) -> None:
-    """Put down the key of an administrator, in place of the one before; another administrator confirms it."""
+    """Put down the key of an administrator, in place of the one before; he confirms it himself."""
     raw = read_public_key(public_key)
 
     async def work() -> None:
@@ -376,7 +376,7 @@ def add_command(
 
     run(work())
     fingerprint = hashlib.sha256(raw).hexdigest()
-    print(f"Waits for {account}: another security administrator confirms it at /accounts/changes.")
+    print(f"Waits for {account}: he confirms it himself at /accounts/changes.")
     print(f"Fingerprint: {fingerprint}")
 
 

@@ -90,7 +90,7 @@ async def approve_rules(
 
 
 async def change_approver(desk: ApprovalDesk, account_id: str, public_key: bytes | None) -> Receipt:
-    """Put down the key of a security administrator, which counts once another has confirmed it on the page of pending
+    """Put down the key of a security administrator, which counts once he has confirmed it on the page of pending
     changes; or take the key back (``None``), at once. Raises :class:`InputError`.
     """
     facts = {"account": account_id, "status": "REVOKED"}

@@ -20,7 +20,8 @@ from hub.store.refusals import refusing
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """What waits for a second person; ``is_own``: it concerns the administrator himself, so another decides.
+    """What waits for a decision; ``is_own``: the administrator who looks may not decide it. What concerns himself is
+    decided by another, but a key to sign with is confirmed by its owner.
 
     ``key_digest``: SHA-256 of the key that is to be registered, if one is.
     """

@@ -51,7 +51,7 @@ class Office:
             match act:
                 case "register":
                     done = await change_approver(desk, name, self.private[name].public_key().public_bytes_raw())
-                    # As another administrator does on the page of pending changes (tests/people/test_approvers.py).
+                    # As he does on the page of pending changes (tests/people/test_approvers.py).
                     await self.owner.execute(
                         "UPDATE access.approver SET confirmed_at = registered_at WHERE account_id = $1", name
                     )

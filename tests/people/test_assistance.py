@@ -137,6 +137,23 @@ async def test_the_desk_opens_nothing_by_itself(api: Api) -> None:
         await ingest.close()
 
 
+async def test_who_printed_a_code_does_not_help_with_it_by_another_account(api: Api) -> None:
+    await api.owner.execute(
+        "INSERT INTO auth.account (account_id, role, county_codes, holder, sealed_holder)"
+        " VALUES ('li-steward', 'STEWARD', $1, $2, 'sealed')",
+        [COUNTY], b"L" * 33,
+    )  # fmt: skip
+    paper = await printed(api, "li-steward")
+    async with browser(api) as visitor:
+        await at_desk(api, visitor)
+        await api.owner.execute(
+            "UPDATE auth.account SET holder = $1, sealed_holder = 'sealed' WHERE account_id = 'collector-7'", b"L" * 33
+        )
+        page = await helped(visitor, paper.account_id, paper.code)
+        assert (page[:3], "CANARY" in page) == ("403", False)
+    assert await api.owner.fetchval("SELECT count(*) FROM auth.session WHERE method = 'ASSISTED'") == 0
+
+
 async def test_a_steward_issues_a_report_at_his_counter(api: Api) -> None:
     async with staff_of(api) as staff:
         accounts = AccountDesk(staff.desk.pool, api.keys, api.hub.accounts.receipts)

@@ -252,6 +252,22 @@ async def test_what_ends_a_session(api: Api, change: str) -> None:
         assert await api.owner.fetchval("SELECT count(*) FROM auth.session_token") == 0
 
 
+async def test_an_app_that_goes_on_keeps_no_browser_signed_in(api: Api) -> None:
+    passkey = Authenticator()
+    await enrol(api, passkey, "regulator")
+    async with browser(api) as visitor:
+        await visitor.with_passkey(passkey)
+        found = await signed_in(api, visitor)
+        assert found is not None
+        later = system_clock() + timedelta(minutes=5)
+        assert await bind_token(api, "jti-1", found.session_id, later)
+        await api.owner.execute("UPDATE auth.session SET seen_at = seen_at - interval '31 minutes'")
+        assert await signed_in(api, visitor) is None
+        assert await bind_token(api, "jti-2", found.session_id, later)
+        await api.owner.execute("UPDATE auth.session SET token_at = token_at - interval '31 minutes'")
+        assert not await bind_token(api, "jti-3", found.session_id, later)
+
+
 async def test_a_second_factor_opens_what_asks_for_one_and_ends_with_the_session(api: Api) -> None:
     """The gate reads from its own tables whether the token's session showed two factors."""
     # Everybody is ruled by the same table, so a resident's own record stands in for what stewards see.

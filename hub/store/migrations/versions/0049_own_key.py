@@ -1,0 +1,18 @@
+"""own_key: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0049"
+down_revision = "0048"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0049_own_key.sql``."""
+    run_sql("0049_own_key.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
