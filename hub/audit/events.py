@@ -65,7 +65,7 @@ NAME = re.compile(r"[a-z_]+:[a-z_]+:[a-z_]+\Z")
 _READING = ("asOf", "asked")
 _READING_MORE = (
     "client", "role", "token", "withheld", "absent", "idempotencyKey", "quota", "reason", "adultsNotShown", "assistant",
-    "assistanceReason",
+    "assistanceReason", "narrowedTo",
 )  # fmt: skip
 _READING_PERSON = (
     "household", "basis", "named", "circumstances", "foldedAt", "sections", "granted", "withheld", "absent",

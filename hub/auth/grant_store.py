@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -178,6 +178,10 @@ class GrantStore:
             "SELECT * FROM auth.use_refresh_token($1, $2, $3, $4)", digest_of(token), client_id, token_id, token_until
         )
         return _held(row)
+
+    async def narrow_token(self, token_id: str, parts: Iterable[str]) -> None:
+        """Note that the access token to be made stands for these parts of its consent only; the gate keeps to it."""
+        await self._connections.execute("SELECT auth.narrow_token($1, $2)", token_id, list(parts))
 
     async def refresh_token_of(self, token: str, client_id: str) -> RefreshState | None:
         """A refresh token of this client that is good at this moment."""

@@ -100,6 +100,29 @@ def granted_details(
     return (granted,)
 
 
+def narrowed_details(text: str, granted: dict[str, Any], today: date) -> dict[str, Any]:
+    """What a token request asks for of what was granted (RFC 9396 section 6.1): the same with as many parts, or fewer.
+
+    Raises :class:`InvalidDetailsError` for anything that was not granted.
+    """
+    wanted = read_details(text, today)
+    if wanted.purpose.value != granted["purpose"]:
+        raise _refused("the consent is for another purpose")
+    if wanted.application_ref not in (None, granted.get("application_ref")):
+        raise _refused("the consent is for another application")
+    if (wanted.subject, wanted.days, wanted.uses, wanted.officer) != (None,) * 4:
+        raise _refused("only parts can be narrowed")
+    parts = [{"category": part.category.value, "form": part.form.value} for part in wanted.parts]
+    if any(part not in granted["parts"] for part in parts):
+        raise _refused("a part was not granted")
+    return granted | {"parts": [part for part in granted["parts"] if part in parts]}
+
+
+def keys_of(details: dict[str, Any]) -> list[str]:
+    """The parts of one authorization detail by their keys, as the database has them."""
+    return [f"{part['category']}/{part['form']}" for part in details["parts"]]
+
+
 def _the_one(text: str) -> dict[str, Any]:
     if len(text) > _TEXT_MAX:
         raise _refused("it is too long")

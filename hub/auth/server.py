@@ -25,7 +25,7 @@ from hub.auth.forms import fields_of, single_fields
 from hub.auth.grant_store import REQUEST_SECONDS, Grant, GrantStore, Pushed, new_secret
 from hub.auth.grants import TokenServer
 from hub.auth.par import URI_PREFIX, check_push
-from hub.auth.rar import ConsentWanted, InvalidDetailsError, granted_details
+from hub.auth.rar import ConsentWanted, InvalidDetailsError, granted_details, keys_of, narrowed_details
 from hub.auth.refusals import Refusals
 from hub.auth.store import AuthStore
 from hub.auth.tokens import LIFETIME, Claims, Holder, InvalidTokenError, TokenIssuer, TokenVerifier, new_token_id
@@ -101,8 +101,6 @@ class AuthorizationEndpoints:
                 raise _ProofError("A DPoP proof is needed.", error="invalid_dpop_proof")
             if request.form.get("scope"):
                 raise InvalidScopeError
-            if "authorization_details" in request.form:
-                raise InvalidDetailsError("What was granted stands; a token is for all of it.")
             reason = await self._prepare(request, client)
             status, answer, _ = self._server.create_token_response(request)
             if status != 200:
@@ -231,6 +229,7 @@ class AuthorizationEndpoints:
         form, key = request.form, None if request.proof is None else request.proof.key
         grant_type = form["grant_type"]
         if grant_type == "client_credentials":
+            _refuse_details(form)
             request.holder = Holder(client.client_id, client.client_id, key)
             return None
         name = "code" if grant_type == "authorization_code" else "refresh_token"
@@ -259,11 +258,25 @@ class AuthorizationEndpoints:
         assert held is not None, "prepared before"
         if held.grant_id is None:
             assert held.account_id is not None, "a code without a consent is an account's"
+            _refuse_details(request.form)
             return Holder(held.account_id, client.client_id, key, factors=held.factors, signed_in_at=held.signed_in_at)
         grant = await self._parts.grants.grant_of(client.client_id, held.grant_id)
         if grant is None or not grant.is_in_force:
             return None
-        return Holder(self.pseudonym(client.client_id, grant), client.client_id, key, held.grant_id, _details(grant))
+        details = await self._narrowed(request, _details(grant))
+        return Holder(self.pseudonym(client.client_id, grant), client.client_id, key, held.grant_id, details)
+
+    async def _narrowed(self, request: FormRequest, granted: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        """What the token stands for: all that was granted, or the part of it that the client asks for."""
+        text = request.form.get("authorization_details")
+        if text is None:
+            return granted
+        (whole,) = granted
+        narrowed = narrowed_details(text, whole, day_of(self.issuer.clock()))
+        if narrowed != whole:
+            assert request.token_id is not None, "noted with the code or refresh token"
+            await self._parts.grants.narrow_token(request.token_id, keys_of(narrowed))
+        return (narrowed,)
 
     def pseudonym(self, client_id: str, grant: Grant) -> str:
         """The person's id for the client's organisation; ``borrowerId`` of the API."""
@@ -324,7 +337,7 @@ class AuthorizationEndpoints:
         if claims.key is not None:
             state["cnf"] = {"jkt": claims.key}
         if grant is not None:
-            state |= {"grant_id": str(claims.grant), "authorization_details": list(_details(grant))}
+            state |= {"grant_id": str(claims.grant), "authorization_details": list(claims.details)}
         return state
 
     async def _refresh_state(self, token: str, client: Client) -> dict[str, Any]:
@@ -345,6 +358,11 @@ class AuthorizationEndpoints:
 
 def _details(grant: Grant) -> tuple[dict[str, Any], ...]:
     return granted_details(grant.purpose, grant.parts, grant.application_ref)
+
+
+def _refuse_details(form: dict[str, str]) -> None:
+    if "authorization_details" in form:
+        raise InvalidDetailsError("There is no consent that could be narrowed.")
 
 
 def _needed(form: dict[str, str], name: str) -> str:

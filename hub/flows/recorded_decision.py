@@ -69,7 +69,7 @@ async def recorded_decision(
         withheld={f"{category}/{form}": reason for category, form, reason in shared.get("withheld", ())},
         is_shown="household" in named,
         circumstances=frozenset(Need(name) for name in named.get("circumstances", ())),
-        basis=None if basis_id is None else await _basis(auditor, basis_id),
+        basis=None if basis_id is None else await _basis(auditor, basis_id, shared.get("narrowedTo")),
     )
     return RecordedDecision(decided, digest, await rules_of(auditor, digest), basis_id)
 
@@ -93,7 +93,8 @@ async def rules_in_force(auditor: asyncpg.Connection) -> tuple[bytes, RuleSet | 
     return digest, await rules_of(auditor, digest)
 
 
-async def _basis(auditor: asyncpg.Connection, basis_id: UUID) -> BasisFacts | None:
+async def _basis(auditor: asyncpg.Connection, basis_id: UUID, narrowed_to: list[list[str]] | None) -> BasisFacts | None:
+    """What the basis covered for that request; a token can be narrowed to fewer parts."""
     row = await auditor.fetchrow(
         """SELECT b.parts, b.heightened, b.effective_from, b.expires_at, n.status
            FROM consent.recorded_basis($1) b CROSS JOIN access.basis_now($1) n""",
@@ -101,6 +102,7 @@ async def _basis(auditor: asyncpg.Connection, basis_id: UUID) -> BasisFacts | No
     )
     if row is None:
         return None
-    return BasisFacts(
-        frozenset(row["parts"]), row["heightened"], row["effective_from"], row["expires_at"], row["status"] == IN_FORCE
-    )
+    parts = frozenset(row["parts"])
+    if narrowed_to is not None:
+        parts &= {"/".join(part) for part in narrowed_to}
+    return BasisFacts(parts, row["heightened"], row["effective_from"], row["expires_at"], row["status"] == IN_FORCE)

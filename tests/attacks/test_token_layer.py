@@ -6,6 +6,7 @@ unknown is counted only. Where the gate itself refuses, its own record is the ev
 
 import asyncio
 import hashlib
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,12 +15,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from hub.audit.proof import Receipt
 from hub.auth.jwks import read_jwks
 from hub.auth.store import AuthStore
 from hub.core.errors import InputError
 from hub.store.database import DbRole
 from tests.api.test_code_flow import PROFILE, by_id, details
-from tests.api.world import HEAD, Api, borrower
+from tests.api.world import HEAD, Api, borrower, canary
 from tests.auth.clients import ASSERTION_TYPE, FORM, assertion, claims, jwks, new_key, proof
 from tests.auth.partner import CALLBACK, Browser, Partner
 
@@ -326,13 +328,64 @@ async def test_attack_13_codes_and_refresh_tokens_are_their_clients(
     refresh["refresh_token"] = late.json()["refresh_token"]
     async with unharmed(counted=1):
         is_refused(await bank.http.post("/oauth2/token", data=refresh), "invalid_client", 401)
-    wider = refresh | {"authorization_details": '[{"type":"credit_data_consent"}]'}
-    is_refused(await bank.post("/oauth2/token", wider), "invalid_authorization_details")
     is_refused(await bank.post("/oauth2/token", refresh | {"scope": "all"}), "invalid_scope")
     thief = Partner(bank.http, bank.issuer, "risk-a", bank.key, verifier=bank.verifier)
     assert (await thief.post("/oauth2/token", refresh)).status_code == 200, "a bank may change the key of its proofs"
     bound = await code_of(bank, head, dpop_jkt=bank.proof_key.thumbprint())
     is_refused(await thief.exchange(bound), "invalid_grant")
+
+
+async def test_attack_23_a_token_can_be_made_for_less_than_was_granted_and_never_for_more(
+    api: Api, bank: Partner, head: Browser, unharmed: Any
+) -> None:
+    """RFC 9396, section 6.1: the gate itself keeps a narrowed token to its parts, and the log says why."""
+    identity, grade = ({"category": name, "form": "VALUE"} for name in ("identity", "tax.grade"))
+
+    def narrowed(*parts: dict[str, str], **changes: Any) -> dict[str, str]:
+        one = {"type": "credit_data_consent", "purpose": "LOAN_APPLICATION", "parts": parts} | changes
+        return {"authorization_details": json.dumps([one])}
+
+    first = await bank.exchange(await code_of(bank, head), **narrowed(identity))
+    tokens = first.json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert [one["parts"] for one in tokens["authorization_details"]] == [[identity]]
+    state = await bank.introspect(tokens["access_token"])
+    assert (state["active"], state["authorization_details"]) == (True, tokens["authorization_details"])
+    claims = api.hub.verifier.read(tokens["access_token"])
+    assert list(claims.details) == tokens["authorization_details"]
+
+    reply = await bank.ask(tokens["access_token"], PROFILE, by_id(claims.subject))
+    assert canary(HEAD.person_id, "identity/VALUE", "name") in reply.text
+    assert canary(HEAD.person_id, "tax.grade/VALUE", "grade") not in reply.text
+    kept_back = {(item["field"], item["reason"]) for item in reply.json()["data"]["borrowerProfile"]["withheld"]}
+    assert ("tax.grades", "CATEGORY_NOT_IN_BASIS") in kept_back
+    event = Receipt.parse(reply.json()["extensions"]["receipt"]["proof"]).leaf().ev
+    explained = await api.ask(
+        api.account_token("head"),
+        "query($id: ID!) { explainAccess(accessId: $id) { ... on AccessExplanation { followsRules } } }",
+        {"id": str(event)},
+    )
+    assert explained.json()["data"]["explainAccess"] == {"followsRules": True}, explained.text
+
+    whole = (await bank.post("/oauth2/token", refresh)).json()
+    assert grade in whole["authorization_details"][0]["parts"], "the refresh token stands for all that was granted"
+    assert (
+        canary(HEAD.person_id, "tax.grade/VALUE", "grade")
+        in (await bank.ask(whole["access_token"], PROFILE, by_id(claims.subject))).text
+    )
+    wider = [
+        narrowed(identity, {"category": "clinic.arrears", "form": "VALUE"}), narrowed(), narrowed(identity, days=1),
+        narrowed(identity, purpose="CARD_APPLICATION"), narrowed(identity, application_ref="B-1"),
+        narrowed(identity, subject={"id_number": HEAD.number, "name": HEAD.name}), narrowed(identity, more=1),
+        {"authorization_details": "[]"}, {"authorization_details": "x"},
+    ]  # fmt: skip
+    async with unharmed(counted=len(wider), recorded=len(wider), but=("auth.issued_token",)):
+        for asked in wider:
+            reply = await bank.post("/oauth2/token", refresh | asked)
+            is_refused(reply, "invalid_authorization_details")
+            assert HEAD.number not in reply.text
+    nothing = {"grant_type": "client_credentials"} | narrowed(identity)
+    is_refused(await bank.post("/oauth2/token", nothing), "invalid_authorization_details")
 
 
 async def test_attack_14_nobody_learns_of_anothers_token(

@@ -40,7 +40,7 @@ MAY_CALL = {
     # Tokens.
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
-    "auth.use_refresh_token",
+    "auth.use_refresh_token", "auth.narrow_token",
     # Signing in.
     "auth.begin_by_code", "auth.begin_by_passkey", "auth.find_passkey", "auth.find_session",
     "auth.sign_out", "auth.try_code", "auth.find_enrolment", "auth.enrol_passkey",

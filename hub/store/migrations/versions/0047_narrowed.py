@@ -1,0 +1,18 @@
+"""narrowed: see the SQL text beside this file."""
+
+from hub.store.migrations.sql import run_sql
+
+revision = "0047"
+down_revision = "0046"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply ``0047_narrowed.sql``."""
+    run_sql("0047_narrowed.sql")
+
+
+def downgrade() -> None:
+    """Migrations go forward only: history is never rewritten."""
+    raise RuntimeError("restore a backup instead of downgrading")
