@@ -2,15 +2,15 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0047"
-down_revision = "0046"
+revision = "0049"
+down_revision = "0048"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0047_narrowed.sql``."""
-    run_sql("0047_narrowed.sql")
+    """Apply ``0049_narrowed.sql``."""
+    run_sql("0049_narrowed.sql")
 
 
 def downgrade() -> None:
