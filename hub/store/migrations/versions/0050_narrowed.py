@@ -2,15 +2,15 @@
 
 from hub.store.migrations.sql import run_sql
 
-revision = "0049"
-down_revision = "0048"
+revision = "0050"
+down_revision = "0049"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """Apply ``0049_narrowed.sql``."""
-    run_sql("0049_narrowed.sql")
+    """Apply ``0050_narrowed.sql``."""
+    run_sql("0050_narrowed.sql")
 
 
 def downgrade() -> None:
