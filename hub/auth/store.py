@@ -91,13 +91,16 @@ class AuthStore:
         """Take a token back; from the next statement on it is worth nothing."""
         await self._connections.execute("SELECT auth.revoke_token($1, $2)", token_id, expires_at)
 
-    async def claim(self, bearer: str, key: str, fingerprint: str) -> tuple[str, str | None]:
-        """Claim a caller's key for one change: CLAIMED, BUSY, OTHER, or ANSWERED with the answer.
+    async def claim(self, bearer: str, token_id: str, key: str, fingerprint: str) -> tuple[str, str | None]:
+        """Claim a caller's key for one change: CLAIMED, BUSY, OTHER, ANSWERED with the answer, or REFUSED where there
+        is an answer and the caller may not act any more.
 
         ``fingerprint`` is a digest of the change; it is kept under a key, since a change may name a person.
         """
         mark = self._keys.index("idempotency", fingerprint)[1:]
-        row = await self._connections.fetchrow("SELECT * FROM auth.claim_key($1, $2, $3)", bearer, key, mark)
+        row = await self._connections.fetchrow(
+            "SELECT * FROM auth.claim_key($1, $2, $3, $4)", bearer, token_id, key, mark
+        )
         return row["state"], row["held"]
 
     async def settle(self, bearer: str, key: str, answer: str | None) -> None:

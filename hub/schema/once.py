@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from hub.core.canonical import digest
+from hub.core.errors import RefusedError
 from hub.schema.context import OperationContext
 
 
@@ -34,15 +35,19 @@ Facts = dict[str, Any]
 async def once(context: OperationContext, key: str, change: Callable[[], Awaitable[Facts | None]]) -> Facts | None:
     """Make the change, or give the facts of the first time. ``None`` (a refusal) is not kept.
 
-    Raises :class:`KeyRefusedError`, and whatever the change raises; then the key is free again.
+    Raises :class:`KeyRefusedError`, :class:`RefusedError` for a caller whose registration or token ended since, and
+    whatever the change raises; then the key is free again.
     """
     keys, bearer = context.ports.keys, context.bearer.id
-    state, held = await keys.claim(bearer, key, digest([context.operation.text, context.variables]))
+    fingerprint = digest([context.operation.text, context.variables])
+    state, held = await keys.claim(bearer, context.bearer.token_id, key, fingerprint)
     if state == "ANSWERED" and held is not None:
         found = orjson.loads(held)
         context.receipt = HeldReceipt(found["receipt"])
         facts: Facts = found["facts"]
         return facts
+    if state == "REFUSED":
+        raise RefusedError("This caller may not act any more.", code="NOT_ALLOWED")
     if state != "CLAIMED":
         raise KeyRefusedError("KEY_BUSY" if state == "BUSY" else "KEY_REUSED")
     try:

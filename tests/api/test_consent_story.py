@@ -132,6 +132,17 @@ async def test_a_repeated_change_is_made_once(api: Api) -> None:
     assert refused["fields"] == [{"path": ["input", "idempotencyKey"], "code": "KEY_REUSED"}]
     held = await api.owner.fetchval("SELECT string_agg(i::text, '') FROM auth.idempotency i")
     assert HEAD.number not in held
+    # Whoever may not act any more gets no held answer either.
+    token_id = api.hub.verifier.read(token).token_id
+    for ending, ended in (
+        ("UPDATE access.client SET status = $1 WHERE client_id = 'risk-a'", "SUSPENDED"),
+        ("INSERT INTO auth.revoked_token VALUES ($1, now() + interval '1 hour')", token_id),
+    ):
+        await api.owner.execute(ending, ended)
+        reply = await api.ask(token, REQUEST, variables)
+        assert reply.json()["data"]["requestConsent"]["__typename"] == "NotAllowed"
+        assert first[0]["requestId"] not in reply.text
+        await api.owner.execute("UPDATE access.client SET status = 'ACTIVE' WHERE client_id = 'risk-a'")
 
 
 async def test_the_same_key_of_two_callers_is_two_keys(api: Api) -> None:
