@@ -22,6 +22,7 @@ ELSEWHERE = {
     "consent.use.fingerprint": "SHA-256 without a key",
     "keyring.index_map.new_index": "the job's own",
     "keyring.index_map.old_index": "the job's own",
+    "keyring.lasting.mark": "of a file that is never changed, or a public key",
     "keyring.version.mark": "of the version itself",
 }
 
