@@ -30,7 +30,7 @@ class Proofs(Protocol):
 class Keys(Protocol):
     """Where keys are claimed; the answers of :meth:`claim` are CLAIMED, BUSY, OTHER and ANSWERED."""
 
-    async def claim(self, bearer: str, key: str, fingerprint: str) -> tuple[str, str | None]:
+    async def claim(self, bearer: str, token_id: str, key: str, fingerprint: str) -> tuple[str, str | None]:
         """Claim a key, or learn what it stands for."""
 
     async def settle(self, bearer: str, key: str, answer: str | None) -> None:
