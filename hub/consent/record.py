@@ -23,6 +23,7 @@ SIGNING_KEY = "consent"
 RECORD_TYPE = "credit-consent-record"
 RECEIPT_TYPE = "credit-consent-receipt"
 NOTICE_TYPE = "credit-consent-notice"
+AGREEMENT_TYPE = "credit-consent-agreement"
 """What a signature is for, in the ``typ`` of its header: one kind can never be taken for another."""
 
 _FIRST_CONTEXT = b"hub/consent/v1\0"
@@ -43,17 +44,17 @@ class SignedTerms:
         return None if self.protected is None else f"{self.protected}..{encode(self.signature)}"
 
 
-def sign_terms(keys: KeyService, terms: dict[str, Any]) -> SignedTerms:
-    """Sign the terms as they are from now on."""
+def sign_terms(keys: KeyService, terms: dict[str, Any], kind: str = RECORD_TYPE) -> SignedTerms:
+    """Sign the terms as they are from now on; or, by its ``kind``, the statement of one who agrees about a minor."""
     text = canonical_bytes(terms)
-    protected, _, signature = sign_detached(keys, RECORD_TYPE, text).split(".")
+    protected, _, signature = sign_detached(keys, kind, text).split(".")
     return SignedTerms(text, decode(signature), protected)
 
 
-def is_genuine(record: SignedTerms, key: Ed25519PublicKey) -> bool:
-    """Whether these very bytes were signed with the key that belongs to ``key``."""
+def is_genuine(record: SignedTerms, key: Ed25519PublicKey, kind: str = RECORD_TYPE) -> bool:
+    """Whether these very bytes were signed, as this kind, with the key that belongs to ``key``."""
     if record.jws is not None:
-        return verify_detached(record.jws, RECORD_TYPE, record.terms, key)
+        return verify_detached(record.jws, kind, record.terms, key)
     return _verify(key, record.signature, _FIRST_CONTEXT + record.terms)
 
 

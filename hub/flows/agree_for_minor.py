@@ -17,7 +17,7 @@ from hub.audit.proof import Receipt
 from hub.consent import store
 from hub.consent.minors import MinorSide, Party, indicated_by, make_statement
 from hub.consent.notice import notice_text
-from hub.consent.record import SignedTerms, sign_terms
+from hub.consent.record import AGREEMENT_TYPE, SignedTerms, sign_terms
 from hub.consent.terms import Cap, Choice, Evidence, OpenRequest, make_terms
 from hub.core.canonical import digest
 from hub.core.disclosure import Asker
@@ -102,7 +102,9 @@ async def _agree(
             cap=await store.cap_of(conn, request.purpose) or Cap(0, 0), now=now,
         )  # fmt: skip
         signed = sign_terms(desk.keys, terms)
-    consent = await store.agree(conn, grant.asker, request, choice, sign_terms(desk.keys, statement), signed, now, ev)
+    consent = await store.agree(
+        conn, grant.asker, request, choice, sign_terms(desk.keys, statement, AGREEMENT_TYPE), signed, now, ev
+    )
     by = "guardian" if side.party is Party.GUARDIAN else "resident"
     verb = "agreed" if terms is None else "granted"
     facts: dict[str, Any] = (

@@ -1,18 +1,20 @@
 """Every consent in force is compared with what the hub signed; one that was altered is frozen, told and recorded.
 
-Of a consent that was captured in the field the device's signature and every picture are looked at too.
+Of a consent that was captured in the field the device's signature and every picture are looked at too, of one about a
+minor the statement of each who agreed.
 """
 
 import json
 from uuid import UUID
 
 import asyncpg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.receipts import Receipts
 from hub.consent.captures import opened_content, opened_slip
-from hub.consent.record import SIGNING_KEY, SignedTerms, is_genuine
+from hub.consent.record import AGREEMENT_TYPE, SIGNING_KEY, SignedTerms, is_genuine
 from hub.core.clock import Clock
 from hub.core.errors import RefusedError
 from hub.core.ids import uuid7
@@ -36,7 +38,8 @@ async def check_consents(
         for row in rows:
             looked += 1
             if row["agrees"] and is_genuine(SignedTerms(row["terms"], row["signature"], row["protected"]), key):
-                if await _is_proved(connection, keys, row["consent_id"]):
+                proved = await _is_proved(connection, keys, row["consent_id"])
+                if proved and await _is_agreed(connection, key, row["consent_id"]):
                     continue
                 cause = "EVIDENCE_ALTERED"
             else:
@@ -82,4 +85,16 @@ async def _is_proved(connection: asyncpg.Connection, keys: KeyService, consent_i
                 opened_content(keys, each["evidence_id"], each["sha256"], each["pieces"])
     except RefusedError:
         return False
+    return True
+
+
+async def _is_agreed(connection: asyncpg.Connection, key: Ed25519PublicKey, consent_id: UUID) -> bool:
+    """Whether everybody who agreed about a minor said what is stored of him; true of an adult's own consent."""
+    for row in await connection.fetch("SELECT * FROM consent.agreements_of($1)", consent_id):
+        if not is_genuine(SignedTerms(row["statement"], row["signature"], row["protected"]), key, AGREEMENT_TYPE):
+            return False
+        said = json.loads(row["statement"])
+        told = {"party": "party", "agreedBy": "by_person", "subject": "person_id", "requestId": "request_id"}
+        if any(said.get(name) != str(row[column]) for name, column in told.items()):
+            return False
     return True

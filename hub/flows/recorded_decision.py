@@ -23,7 +23,13 @@ from hub.core.errors import RefusedError
 from hub.core.names import Purpose, Role
 
 ANSWERS = frozenset(
-    {"profile:client:queried", "eligibility:client:asked", "household:resident:queried", "household:steward:shown"}
+    {
+        "profile:client:queried",
+        "eligibility:client:asked",
+        "household:resident:queried",
+        "household:guardian:queried",
+        "household:steward:shown",
+    }
 )
 """Events of decisions about parts of a record, or about an answer out of them."""
 

@@ -44,7 +44,9 @@ REASON_MAX = 500
 RECEIPT_SECONDS = 30.0
 """How long to wait until the audit log has signed for the replay."""
 
-ANSWERS = frozenset({"profile:client:queried", "household:resident:queried", "household:steward:shown"})
+ANSWERS = frozenset(
+    {"profile:client:queried", "household:resident:queried", "household:guardian:queried", "household:steward:shown"}
+)
 """Events of answers that show a record; only these can be made again."""
 
 _NOT_SHOWN = frozenset({None, "USED_UP"})

@@ -183,7 +183,7 @@ async def resolve_grant_consent(
                 "request_id": str(made.request_id),
                 "organisation_id": made.organisation_id,
                 "awaits": [party.value for party in made.awaits],
-                "consent_id": None if made.consent_id is None else str(made.consent_id),
+                "added_to": None if made.consent_id is None else str(made.consent_id),
             }
         return {
             "consent_id": str(made.consent_id),

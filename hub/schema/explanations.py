@@ -17,8 +17,12 @@ from hub.schema.types.explanations import AccessExplanation, PartExplanation
 from hub.schema.types.problems import InvalidInput, NotAllowed, NotFound, invalid
 from hub.schema.types.scalars import DateTime
 
+_OF_ROLE = {Role.RESIDENT: "OWN", Role.GUARDIAN: "WARD"}
+"""Why a part was given to those who need no other reason."""
+
 _WHY: dict[str, tuple[str, str]] = {
     "OWN": ("这是您本人的信息，您有权查看。", "It is your own record; you may see it."),
+    "WARD": ("当时由您的监护人查看，监护人有权知情。", "Your guardian saw it, who has to know what is held of you."),
     "BASIS": (
         "当时有有效的同意或其他依据，且包含此项。",
         "There was a consent or another basis in force that covers it.",
@@ -75,7 +79,7 @@ async def resolve_explain_access(
 def _part(part: PartExplained, explanation: Explanation, language: Language) -> PartExplanation:
     category, _, form = part.part.partition("/")
     given = part.outcome is Outcome.GIVEN
-    own = "OWN" if explanation.role is Role.RESIDENT else "BASIS" if explanation.has_basis else "TASK"
+    own = _OF_ROLE.get(explanation.role, "BASIS" if explanation.has_basis else "TASK")
     today = part.now is not None and part.now.allowed
     return PartExplanation(
         category=category,

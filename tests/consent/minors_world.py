@@ -51,23 +51,13 @@ class Minors:
         self.stewards = StewardDesk(world.database, world.keys, desk.receipts)
 
     async def settle(self) -> None:
-        owner, keys = self.world.owner, self.world.keys
-        for person, born in ((TEEN, years_ago(16)), (KID, years_ago(9)), (AUNT, years_ago(50))):
-            index = keys.index("identity", person.number)
-            await owner.execute("INSERT INTO record.directory VALUES ($1, $2, $3)", index, person.person_id, COUNTY)
-            await owner.execute(
-                "INSERT INTO record.person (county, person_id, identity_index, first_index, name_index, birth_date,"
-                " household_id, sealed_identity) VALUES ($1, $2, $3, $3, $4, $5, $6, $7)",
-                COUNTY, person.person_id, index, keys.index("name", normalise_name(person.name)), born, HOUSEHOLD,
-                seal_identity(keys, person.name, person.number, identity_context(person.person_id, "")),
-            )  # fmt: skip
-            for part in PARTS:
-                await self.world.section(COUNTY, HOUSEHOLD, person.person_id, part)
-        for account, person in (("teen", TEEN), ("kid", KID), ("aunt", AUNT)):
-            await owner.execute(
-                "INSERT INTO auth.account (account_id, role, person_id) VALUES ($1, 'RESIDENT', $2)",
-                account, person.person_id,
-            )  # fmt: skip
+        owner = self.world.owner
+        for account, person, born in (
+            ("teen", TEEN, years_ago(16)),
+            ("kid", KID, years_ago(9)),
+            ("aunt", AUNT, years_ago(50)),
+        ):
+            await self.come(account, person, born)
         await owner.execute(
             "INSERT INTO access.client (client_id, organisation_id, role, county_codes, purposes, jwks,"
             " max_subjects_per_day) VALUES ($1, $2, 'INSURER', $3, '{BENEFIT_ELIGIBILITY}', '{}', 500)",
@@ -81,6 +71,31 @@ class Minors:
                 " needs_heightened_notice = false, needs_second_factor = false, needs_adult = excluded.needs_adult",
                 part, part == "identity/VALUE",
             )  # fmt: skip
+
+    async def come(self, account: str, person: Person, born: date) -> None:
+        """Somebody of the household with an account, and values that are his alone."""
+        owner, keys = self.world.owner, self.world.keys
+        index = keys.index("identity", person.number)
+        await owner.execute("INSERT INTO record.directory VALUES ($1, $2, $3)", index, person.person_id, COUNTY)
+        await owner.execute(
+            "INSERT INTO record.person (county, person_id, identity_index, first_index, name_index, birth_date,"
+            " household_id, sealed_identity) VALUES ($1, $2, $3, $3, $4, $5, $6, $7)",
+            COUNTY, person.person_id, index, keys.index("name", normalise_name(person.name)), born, HOUSEHOLD,
+            seal_identity(keys, person.name, person.number, identity_context(person.person_id, "")),
+        )  # fmt: skip
+        for part in PARTS:
+            await self.world.section(COUNTY, HOUSEHOLD, person.person_id, part)
+        await owner.execute(
+            "INSERT INTO auth.account (account_id, role, person_id) VALUES ($1, 'RESIDENT', $2)",
+            account, person.person_id,
+        )  # fmt: skip
+
+    async def newcomer(self, years: int) -> tuple[str, Person]:
+        """Another one, of so many years, and the account."""
+        person = Person(uuid4(), f"533103{uuid4().int % 10**12:012}", "岩新")
+        account = f"new-{person.number}"
+        await self.come(account, person, years_ago(years))
+        return account, person
 
     async def guard(
         self, ward: Person, guardian: Person, *, until: date | None = None, approve: bool = True, since: int = 30

@@ -120,7 +120,9 @@ class ConsentAgreed:
     request_id: strawberry.ID = strawberry.field(description="请求编号。 Which request.")
     organisation_id: strawberry.ID = strawberry.field(description="机构编号。 Who asked.")
     awaits: list[str] = strawberry.field(description="尚待谁同意：GUARDIAN、MINOR。 Who has yet to agree.")
-    consent_id: strawberry.ID | None = strawberry.field(description="已成立的同意。 The consent that stands, if any.")
+    added_to: strawberry.ID | None = strawberry.field(
+        description="加入的已成立的同意。 The consent that stands, to which this yes was added."
+    )
 
 
 @strawberry.type(description="已拒绝。 The request was refused.")
