@@ -50,6 +50,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hub.audit.admin_events import ADMIN_EVENTS
+from hub.audit.benefit_events import BENEFIT_EVENTS
 from hub.audit.capture_events import CAPTURE_EVENTS
 from hub.audit.duty_events import DUTY_EVENTS
 from hub.audit.event_types import Decision, EventType, Kind
@@ -342,6 +343,7 @@ _ALL = (
     *ADMIN_EVENTS,
     *DUTY_EVENTS,
     *GUARDIAN_EVENTS,
+    *BENEFIT_EVENTS,
     # Erasure.
     EventType(
         "person:operator:erased",

@@ -21,6 +21,7 @@ from hub.audit.events import Decision, Kind
 from hub.audit.history import Access, list_own_accesses
 from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
 from hub.audit.proof import Receipt
+from hub.benefits.decisions import OwnDecision, own_decisions
 from hub.consent import store
 from hub.consent.notice import CATEGORY_WORDS, FORM_WORDS
 from hub.consent.store import HeldConsent
@@ -136,7 +137,9 @@ async def _count(conn: asyncpg.Connection, asker: Asker, report_id: UUID) -> asy
 
 
 async def read_beside(conn: asyncpg.Connection, desk: ConsentDesk, asker: Asker, person: UUID) -> dict[str, Any]:
-    """What stands beside the record in a report: accesses, consents, challenges; read in the caller's transaction."""
+    """What stands beside the record in a report: accesses, consents, challenges, decisions of programmes; read in the
+    caller's transaction.
+    """
     persons = await conn.fetchval("SELECT auth.known_as($1)", person)
     accesses: list[Access] = []
     before: int | None = None
@@ -155,6 +158,7 @@ async def read_beside(conn: asyncpg.Connection, desk: ConsentDesk, asker: Asker,
         "accesses": [_access_shown(access, known) for access in accesses],
         "consents": [_consent_shown(held) for held in await store.consents_of(conn, asker, desk.clock())],
         "challenges": [_challenge_shown(row) for row in challenges],
+        "eligibility": [_decision_shown(one) for one in await own_decisions(conn, asker, desk.clock())],
     }
 
 
@@ -203,6 +207,19 @@ def _consent_shown(held: HeldConsent) -> dict[str, Any]:
         "uses": held.uses,
         "state": held.status,
         "endedAt": None if held.ended_at is None else iso(held.ended_at),
+    }
+
+
+def _decision_shown(one: OwnDecision) -> dict[str, Any]:
+    return {
+        "decisionId": str(one.decision_id),
+        "organisation": one.name_zh,
+        "programme": one.terms["nameZh"],
+        "period": one.period,
+        "answer": "YES" if one.overturned else one.answer,
+        "overturned": one.overturned,
+        "decidedAt": iso(one.decided_at),
+        "outcomes": one.outcomes,
     }
 
 

@@ -20,6 +20,8 @@ _HIDDEN = frozenset(
         "BASIS_UNKNOWN",
         "CAPTURE_UNKNOWN",
         "EVIDENCE_UNKNOWN",
+        "DECISION_UNKNOWN",
+        "ELIGIBILITY_REVIEW_UNKNOWN",
     }
 )
 """Refusals that must look like the absence of the thing."""

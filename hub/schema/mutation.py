@@ -12,6 +12,7 @@ from hub.schema.consent import (
     resolve_withdraw_consent,
 )
 from hub.schema.consent_steps import resolve_resume_consent, resolve_revoke_consent, resolve_suspend_consent
+from hub.schema.eligibility_reviews import resolve_decide_eligibility_review, resolve_request_eligibility_review
 from hub.schema.links import resolve_decide_link
 from hub.schema.quarantine import (
     resolve_discard_quarantined_row,
@@ -29,6 +30,7 @@ from hub.schema.types.consent import (
     WithdrawConsentResult,
 )
 from hub.schema.types.consent_steps import RevokeConsentResult, SuspendConsentResult
+from hub.schema.types.eligibility_reviews import DecideEligibilityReviewResult, RequestEligibilityReviewResult
 from hub.schema.types.links import DecideLinkResult
 from hub.schema.types.quarantine import (
     DiscardQuarantinedRowResult,
@@ -84,6 +86,14 @@ class Mutation:
     )
     end_basis: DecideBasisResult = strawberry.field(
         resolver=resolve_end_basis, description="结束所申明的依据。 End a declared basis when its case is over."
+    )
+    request_eligibility_review: RequestEligibilityReviewResult = strawberry.field(
+        resolver=resolve_request_eligibility_review,
+        description="本人申请人工复核一项资格决定。 Ask that a person looks at a programme's no again.",
+    )
+    decide_eligibility_review: DecideEligibilityReviewResult = strawberry.field(
+        resolver=resolve_decide_eligibility_review,
+        description="数据管理员作出复核决定。 Decide a review of a programme's no, for stewards.",
     )
     state_on_adverse: StateOnAdverseResult = strawberry.field(
         resolver=resolve_state_on_adverse,

@@ -19,6 +19,11 @@ from hub.schema.consent import resolve_consent_request, resolve_consents
 from hub.schema.consent_steps import resolve_consent_changes, resolve_consent_receipt
 from hub.schema.coverage import resolve_coverage
 from hub.schema.eligibility import resolve_benefit_eligibility
+from hub.schema.eligibility_reviews import (
+    resolve_eligibility_decisions,
+    resolve_eligibility_reviews,
+    resolve_explain_eligibility,
+)
 from hub.schema.explanations import resolve_explain_access
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.notices import resolve_notices
@@ -37,6 +42,11 @@ from hub.schema.types.consent import ConsentBookResult, ConsentRequestStateResul
 from hub.schema.types.consent_steps import ConsentChangesResult, ConsentReceiptResult
 from hub.schema.types.coverage import CoverageResult
 from hub.schema.types.eligibility import BenefitEligibilityResult
+from hub.schema.types.eligibility_reviews import (
+    EligibilityDecisionsResult,
+    EligibilityReviewsResult,
+    ExplainEligibilityResult,
+)
 from hub.schema.types.explanations import ExplainAccessResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.notices import NoticesResult
@@ -58,6 +68,18 @@ class Query:
     benefit_eligibility: BenefitEligibilityResult = strawberry.field(
         resolver=resolve_benefit_eligibility,
         description="是否符合惠民项目条件，仅用 POST。 Whether a person is eligible for a programme.",
+    )
+    eligibility_decisions: EligibilityDecisionsResult = strawberry.field(
+        resolver=resolve_eligibility_decisions,
+        description="各项目对本人的资格决定。 What programmes decided about the resident who asks.",
+    )
+    explain_eligibility: ExplainEligibilityResult = strawberry.field(
+        resolver=resolve_explain_eligibility,
+        description="资格决定为何如此，本人数据只有本人可见。 Why a programme decided so about the resident who asks.",
+    )
+    eligibility_reviews: EligibilityReviewsResult = strawberry.field(
+        resolver=resolve_eligibility_reviews,
+        description="待复核的资格决定，供数据管理员。 Reviews of decisions that wait; `first` is 1 to 100.",
     )
     household: OwnRecordResult = strawberry.field(
         resolver=resolve_own_record,

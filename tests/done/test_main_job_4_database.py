@@ -36,7 +36,8 @@ MAY_CALL = {
     "consent.open_device", "consent.own_holder", "consent.read_evidence", "consent.reject_capture",
     "consent.requests_shown", "consent.store_evidence", "consent.take_batch", "consent.verify_capture",
     # Benefit programmes.
-    "benefit.assess",
+    "benefit.assess", "benefit.decide_review", "benefit.open_reviews", "benefit.own_decisions",
+    "benefit.request_review",
     # Tokens.
     "auth.count_refusal", "auth.finish_request", "auth.grant_of", "auth.open_request", "auth.push_request",
     "auth.refresh_token_of", "auth.revoke_refresh_token", "auth.use_code", "auth.use_credentials", "auth.use_proof",
