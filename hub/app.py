@@ -167,7 +167,7 @@ async def open_hub(
         sign_in = SignInDesk(accounts, Cookies(settings.public_url))
         shadow = Shadow(database, auditor, keys, receipts, share=settings.shadow_share / 1000)
         await stack.enter_async_context(shadow.running())
-        readiness = Readiness(pool, receipts, digest)
+        readiness = Readiness(pool, receipts, digest, shadow)
         later = RulesInTime(database, keys, settings.home, rule_terms(settings), readiness.follow, clock)
         await stack.enter_async_context(later.running(digest))
         yield Hub(

@@ -10,6 +10,7 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.errors import AuditError
+from hub.flows.shadow import Shadow
 from hub.store.database import DATABASE_ERRORS
 from hub.store.migrate import newest_revision
 
@@ -21,13 +22,14 @@ _WAIT_SECONDS = 2.0
 
 class Readiness:
     """Looks at the database, its revision, the rules in force and the audit log. ``pool`` is as hub_app; ``rules`` is
-    the digest of the rules that were checked when the hub was opened.
+    the digest of the rules that were checked when the hub was opened. ``shadow`` is only warned about.
     """
 
-    def __init__(self, pool: asyncpg.Pool, receipts: Receipts, rules: bytes) -> None:
+    def __init__(self, pool: asyncpg.Pool, receipts: Receipts, rules: bytes, shadow: Shadow) -> None:
         self._pool = pool
         self._receipts = receipts
         self._rules = rules
+        self._shadow = shadow
         self._revision = newest_revision()
         self._one = asyncio.Lock()
         self._until = 0.0
@@ -59,7 +61,8 @@ class Readiness:
             )
         except DATABASE_ERRORS:
             return ("STORE",)
-        self._warnings = ("DECISIONS_DIFFER",) if found["differences"] else ()
+        warnings = {"DECISIONS_DIFFER": bool(found["differences"]), "SHADOW_STALLED": self._shadow.is_stalled}
+        self._warnings = tuple(code for code, is_so in warnings.items() if is_so)
         problems = []
         if found["revision"] is None or found["revision"] < self._revision:
             problems.append("SCHEMA")

@@ -8,6 +8,7 @@ warning of ``/readyz``, and stays until somebody acknowledges it with a reason (
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -37,13 +38,17 @@ MOST = 50
 _CANNOT = frozenset({"CIRCUMSTANCES_NOT_RECORDED", "NOT_A_DECISION", "DETAIL_DESTROYED"})
 """Codes of entries that cannot be judged: too old, no decision about a record, or erased."""
 
-_FAILURES = (HubError, *DATABASE_ERRORS)
+STALLED_SECONDS = 300.0
+"""Without a whole look for so long, nobody watches the gate."""
+
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A decision that is not what the rules of its digest say. ``parts``: those that differ."""
+    """A decision that is not what the rules of its digest say. ``parts``: those that differ; none where its entry
+    speaks of what these rules do not have.
+    """
 
     entry: int
     digest: str
@@ -72,10 +77,17 @@ class Shadow:
         self._share = share
         self._clock = clock
         self._chance = random.SystemRandom()
+        self._looked_at = time.monotonic()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether this process should look and has not been able to for some minutes."""
+        return self._share > 0 and time.monotonic() - self._looked_at > STALLED_SECONDS
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look for the length of a block; failures are logged and tried again."""
+        self._looked_at = time.monotonic()
         task = asyncio.create_task(self._run()) if self._share > 0 else None
         try:
             yield
@@ -90,11 +102,19 @@ class Shadow:
             await asyncio.sleep(SECONDS)
             try:
                 await self.look()
-            except _FAILURES as error:
+            except Exception as error:
+                # Whatever it was, somebody must go on looking; is_stalled tells if it does not pass.
                 _log.warning("shadow.failed", error=type(error).__name__)
 
     async def look(self) -> list[Difference]:
         """Judge what came since the last look, and record what differs. Processes that look at once share the work."""
+        found = await self._look()
+        self._looked_at = time.monotonic()
+        for difference in found:
+            _log.error("shadow.differs", entry=difference.entry, parts=difference.parts)
+        return found
+
+    async def _look(self) -> list[Difference]:
         record = await self._database.connect(DbRole.INGEST)
         try:
             async with record.transaction():
@@ -122,8 +142,6 @@ class Shadow:
                     await append(record, rules_entry("rules:hub:differed", "hub", facts))
         finally:
             await record.close()
-        for difference in found:
-            _log.error("shadow.differs", entry=difference.entry, parts=difference.parts)
         return found
 
     async def _choose(self, auditor: asyncpg.Connection, since: int) -> tuple[int, list[Leaf]]:
@@ -146,6 +164,12 @@ class Shadow:
             if refusal.code in _CANNOT:
                 return None
             raise
+        except (HubError, *DATABASE_ERRORS):
+            raise
+        except Exception as error:
+            # It speaks of a role, purpose or part that these rules do not have, so it cannot follow from them.
+            _log.error("shadow.unreadable", entry=leaf.seq, error=type(error).__name__)
+            return Difference(leaf.seq, leaf.policy, ())
         if explanation.follows:
             return None
         parts = tuple(part.part for part in explanation.parts if not part.follows)

@@ -1,5 +1,6 @@
 """Why a field was given or withheld: to the resident in plain words, to the auditor by rule; and the alarm."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,13 @@ import pytest
 
 from hub.access.compile import Need
 from hub.access.explain import Outcome
+from hub.audit.events import Decision, Kind
+from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
+from hub.core.ids import uuid7
+from hub.core.names import Purpose
 from hub.flows import shadow as shadow_module
 from hub.flows.explain_decision import Explanation, explain_to_auditor
 from hub.flows.receipts import receipt_desk
@@ -19,7 +24,7 @@ from hub.portal.metrics import metrics_app
 from hub.store.database import Database, DbRole
 
 from .test_profile import EVERYTHING, profile_of
-from .world import HEAD, STRANGER_NUMBER, WIFE, Api, Person, borrower
+from .world import BANK_A, HEAD, STRANGER_NUMBER, WIFE, Api, Person, borrower
 
 EXPLAIN = """
 query($id: ID!) { explainAccess(accessId: $id) {
@@ -194,6 +199,44 @@ async def test_a_table_that_was_tampered_with_raises_the_alarm_until_somebody_lo
     api.hub.readiness._until = 0.0
     await api.hub.readiness.problems()
     assert api.hub.readiness.warnings == ()
+
+
+async def test_an_entry_with_strange_words_differs_and_a_shadow_that_cannot_look_is_told(
+    api: Api, shadow: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = uuid7()
+    strange = {"asOf": "2026-10-20T09:00:00.123+08:00", "asked": [["tax.grade", "VALUE"]], "role": "ASTRONAUT"}
+    digest = await api.owner.fetchval("SELECT encode(digest, 'hex') FROM access.policy_set WHERE retired_at IS NULL")
+    await append(
+        api.owner,
+        PendingEntry(
+            event, Kind.QUERY, "profile:client:queried", BANK_A, "li", Decision.ALLOW, digest, strange,
+            Purpose.LOAN_APPLICATION.value, subjects=(HEAD.person_id,),
+        ),
+    )  # fmt: skip
+    await api.hub.ports.consents.receipts.wait(event, 10)
+    (difference,) = await shadow.look()
+    assert difference.parts == ()
+    # What nobody foresaw does not end it: it goes on trying, and is missed meanwhile.
+    monkeypatch.setattr(shadow_module, "SECONDS", 0.01)
+    monkeypatch.setattr(shadow_module, "STALLED_SECONDS", 0.2)
+    api.hub.readiness._shadow = shadow
+    async with shadow.running():
+        with monkeypatch.context() as patched:
+            patched.setattr(shadow._chance, "sample", lambda *_: 1 / 0)
+            await asked(api)
+            await asyncio.sleep(0.3)
+            assert await _warned(api) == ("DECISIONS_DIFFER", "SHADOW_STALLED")
+        async with asyncio.timeout(5):
+            while await _warned(api) != ("DECISIONS_DIFFER",):
+                await asyncio.sleep(0.02)
+    assert await api.owner.fetchval("SELECT checked FROM access.shadow") == 2
+
+
+async def _warned(api: Api) -> tuple[str, ...]:
+    api.hub.readiness._until = 0.0
+    await api.hub.readiness.problems()
+    return api.hub.readiness.warnings
 
 
 async def _metrics_text(app: Any) -> str:
