@@ -11,15 +11,17 @@ import hashlib
 import hmac
 import json
 import warnings
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwa import JWSAlgModel
+from joserfc.util import urlsafe_b64decode
 
 from hub.auth.jwks import ALGORITHMS, PublicKey, read_jwks, signatures
 from hub.core.clock import SHANGHAI, Clock
@@ -81,7 +83,8 @@ class Nonces:
 
     def accepts(self, nonce: str) -> bool:
         """Whether this is the nonce of this period or the last."""
-        return any(hmac.compare_digest(nonce.encode("utf-8", "replace"), good.encode()) for good in self._now())
+        given = nonce.encode("utf-8", "replace")
+        return any(hmac.compare_digest(given, good.encode()) for good in self._now())
 
     def _now(self) -> tuple[str, ...]:
         period = int(self._clock().timestamp()) // NONCE_SECONDS
@@ -107,18 +110,17 @@ class ProofChecker:
         """
         if len(proofs) != 1 or not 0 < len(proofs[0]) <= _PROOF_MAX:
             raise _invalid("there must be exactly one DPoP header")
-        head, _, _ = proofs[0].partition(".")
         try:
-            algorithm, key, thumbprint = _key_of(head)
-            claims = _signed_claims(proofs[0], key, algorithm)
-        except (ValueError, InputError, RecursionError):
+            signer, claims = _signed_claims(proofs[0])
+        except (ValueError, InputError, JoseError, TypeError, RecursionError):
             raise _invalid("it is no JWT signed with the public key in its own header") from None
-        self._check_claims(claims, method, path, token)
-        digest = hashlib.sha256(f"{thumbprint}.{claims['jti']}".encode("utf-8", "surrogatepass")).digest()
-        until = self._clock() + timedelta(seconds=AGE_MAX_SECONDS + 2 * AHEAD_MAX_SECONDS)
-        return Proof(thumbprint, digest, until.astimezone(SHANGHAI))
+        now = self._clock()
+        self._check_claims(claims, method, path, token, now.timestamp())
+        digest = hashlib.sha256(f"{signer.thumbprint}.{claims['jti']}".encode("utf-8", "surrogatepass")).digest()
+        until = now + timedelta(seconds=AGE_MAX_SECONDS + 2 * AHEAD_MAX_SECONDS)
+        return Proof(signer.thumbprint, digest, until.astimezone(SHANGHAI))
 
-    def _check_claims(self, claims: dict[str, object], method: str, path: str, token: str | None) -> None:
+    def _check_claims(self, claims: dict[str, object], method: str, path: str, token: str | None, now: float) -> None:
         issued, proof_id, nonce = claims.get("iat"), claims.get("jti"), claims.get("nonce")
         if not isinstance(proof_id, str) or not 0 < len(proof_id) <= _ID_MAX:
             raise _invalid("it has no usable jti")
@@ -135,7 +137,6 @@ class ProofChecker:
             wanted = urlsafe_b64encode(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()).rstrip(b"=")
             if claims.get("ath") != wanted.decode():
                 raise _invalid("ath belongs to another token")
-        now = self._clock().timestamp()
         if not isinstance(issued, int | float) or isinstance(issued, bool):
             raise _invalid("iat is no instant")
         if not now - AGE_MAX_SECONDS <= issued <= now + AHEAD_MAX_SECONDS:
@@ -144,35 +145,50 @@ class ProofChecker:
             raise NonceNeededError("the proof needs the nonce of this answer.", remedy="Repeat it with the nonce.")
 
 
+class _Signer(NamedTuple):
+    """The key in a proof's header, the library's algorithm that it is for, and its thumbprint."""
+
+    key: PublicKey
+    algorithm: JWSAlgModel
+    thumbprint: str
+
+
 @lru_cache(maxsize=4096)
-def _key_of(head: str) -> tuple[str, PublicKey, str]:
-    """Algorithm, key and thumbprint of a proof's header. Raises :class:`ValueError` or :class:`InputError`."""
-    header = json.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))
-    if not isinstance(header, dict) or header.get("typ") != _TYPE or "crit" in header:
+def _signer_of(head: bytes) -> _Signer:
+    """Read a proof's header; everything that the library looks at in it is looked at here, once.
+
+    Raises :class:`ValueError`, :class:`InputError` or :class:`JoseError`.
+    """
+    header = json.loads(urlsafe_b64decode(head))
+    if not isinstance(header, dict) or header.get("typ") != _TYPE or "crit" in header or not header.get("b64", True):
         raise ValueError("not the header of a proof")
-    algorithm, jwk = header.get("alg"), header.get("jwk")
-    if algorithm not in ALGORITHMS or not isinstance(jwk, dict):
+    name, jwk = header.get("alg"), header.get("jwk")
+    if name not in ALGORITHMS or not isinstance(jwk, dict):
         raise ValueError("no algorithm and key of ours")
-    (key,) = read_jwks({"keys": [{name: value for name, value in jwk.items() if name != "alg"}]})
-    if key.key_type != _KEY_TYPES[algorithm]:
+    (key,) = read_jwks({"keys": [{member: value for member, value in jwk.items() if member != "alg"}]})
+    if key.key_type != _KEY_TYPES[name]:
         raise ValueError("the key is not for this algorithm")
-    return algorithm, key, key.thumbprint()
+    registry = signatures(name)
+    registry.check_header(header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # EdDSA is the older name of Ed25519
+        algorithm = registry.get_alg(name)
+    algorithm.check_key(key)
+    key.check_use("sig")
+    key.check_key_op("verify")
+    return _Signer(key, algorithm, key.thumbprint())
 
 
-def _signed_claims(proof: str, key: PublicKey, algorithm: str) -> dict[str, object]:
-    try:
-        if algorithm == "EdDSA":  # the older name of Ed25519, of which the library warns
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SecurityWarning)
-                payload = jws.deserialize_compact(proof, key, registry=signatures(algorithm)).payload
-        else:
-            payload = jws.deserialize_compact(proof, key, registry=signatures(algorithm)).payload
-        claims = json.loads(payload)
-    except (JoseError, TypeError, RecursionError) as error:
-        raise ValueError("not signed with this key") from error
+def _signed_claims(proof: str) -> tuple[_Signer, dict[str, object]]:
+    """Who signed a proof, and what. Of a header that was seen before only the signature is left to check."""
+    head, payload, signature = proof.encode().split(b".")
+    signer = _signer_of(head)
+    if not signer.algorithm.verify(head + b"." + payload, urlsafe_b64decode(signature), signer.key):
+        raise ValueError("not signed with this key")
+    claims = json.loads(urlsafe_b64decode(payload))
     if not isinstance(claims, dict):
         raise ValueError("claims are an object")
-    return claims
+    return signer, claims
 
 
 @lru_cache(maxsize=256)

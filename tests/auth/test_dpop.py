@@ -184,3 +184,31 @@ def test_no_text_breaks_the_check(text: str) -> None:
 class _NoNonces:
     def accepts(self, _: str) -> bool:
         return True
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519"])
+def test_a_header_that_was_seen_before_saves_no_signature(here: Here, algorithm: str) -> None:
+    """What is remembered of a header is its key; each proof is signed anew, in letters that have one reading."""
+    key = new_key(algorithm)
+    first, second = (here.proof(key=key, algorithm=algorithm) for _ in range(2))
+    here.check(first)
+    head, claims, signature = first.split(".")
+    _, others, _ = second.split(".")
+    for forged in (
+        f"{head}.{others}.{signature}", f"{head}.{claims}.", f"{head}.{claims}.{signature[:-4]}", f"{head}.{claims}",
+        f"{head}.{claims}.{signature}=", f"{head}.{claims}.{signature}.", f"{head}..{signature}",
+        f"{head}.{claims}.{signature[:10]}+{signature[11:]}", f"{head}=.{claims}.{signature}",
+    ):  # fmt: skip
+        with pytest.raises(InvalidProofError):
+            here.check(forged)
+    here.check(second)
+
+
+@pytest.mark.parametrize(
+    "change", [{"use": "enc"}, {"key_ops": ["encrypt"]}, {"key_ops": ["sign"]}], ids=["use", "operation", "signing"]
+)
+def test_a_key_for_something_else_proves_nothing(here: Here, change: dict[str, Any]) -> None:
+    jwk = here.key.as_dict(private=False)
+    here.check(here.proof(header={"jwk": jwk | {"use": "sig", "key_ops": ["verify"]}}))
+    with pytest.raises(InvalidProofError):
+        here.check(here.proof(header={"jwk": jwk | change}))
