@@ -122,7 +122,7 @@ def backup_command(
     passphrase_file: _Passphrases = None,
 ) -> None:
     """Back the key folder up, sealed under three people's passphrases, any two of which open it."""
-    given = _passphrases(passphrase_file, HOLDERS)
+    given = _passphrases(passphrase_file, HOLDERS, twice=True)
 
     async def work() -> None:
         async with _desk() as desk:
@@ -168,8 +168,11 @@ def drill_command(
         raise typer.Exit(1)
 
 
-def _passphrases(files: list[Path] | None, wanted: int) -> list[str]:
-    """The passphrases, from files or asked for one after another without showing them. Raises :class:`InputError`."""
+def _passphrases(files: list[Path] | None, wanted: int, *, twice: bool = False) -> list[str]:
+    """The passphrases, from files or asked for one after another without showing them. Raises :class:`InputError`.
+
+    ``twice``: each is asked for until it was typed the same two times; nobody can see what he mistyped.
+    """
     if files:
         if len(files) != wanted:
             raise InputError(f"it takes {wanted} passphrase files.", remedy="Repeat --passphrase-file.")
@@ -177,4 +180,12 @@ def _passphrases(files: list[Path] | None, wanted: int) -> list[str]:
             return [path.read_text(encoding="utf-8").strip() for path in files]
         except (OSError, UnicodeDecodeError):
             raise InputError("a passphrase file cannot be read.", remedy="Check --passphrase-file.") from None
-    return [getpass.getpass(f"Passphrase of holder {number} of {wanted}: ") for number in range(1, wanted + 1)]
+    return [_asked(f"Passphrase of holder {number} of {wanted}: ", twice=twice) for number in range(1, wanted + 1)]
+
+
+def _asked(prompt: str, *, twice: bool) -> str:
+    while True:
+        typed = getpass.getpass(prompt)
+        if not twice or getpass.getpass("The same again: ") == typed:
+            return typed
+        tell("These are not the same; once more.")

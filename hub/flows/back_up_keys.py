@@ -1,6 +1,8 @@
 """Backups of the key folder, and the drill that proves one: restored into a scratch place it opens real samples."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +25,9 @@ SAMPLES = 20
 """Sealed texts tried in each place."""
 
 _RECEIPT_SECONDS = 60.0
+_SCRATCH = "key-drill-"
+_LEFT_SECONDS = 600.0
+"""No drill takes so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ async def try_backup(connection: asyncpg.Connection, backup: KeyBackup, live: Fi
     """Compare a backup with the keys in use, and open samples with it; ``connection`` is one as owner."""
     now = folder_files(live.files.folder)
     lacking = tuple(sorted(name for name, content in now.items() if backup.files.get(name) != content))
-    with tempfile.TemporaryDirectory(prefix="hub-key-drill-") as scratch:
+    with _scratch_beside(live.files.folder) as scratch:
         folder = Path(scratch) / "keys"
         restore_folder(backup, folder)
         try:
@@ -102,6 +107,14 @@ async def try_backup(connection: asyncpg.Connection, backup: KeyBackup, live: Fi
             tried, good = await _try_place(connection, live, keys, place)
             samples, opened = samples + tried, opened + good
     return Drill(backup.made_at, samples, opened, not lacking and samples == opened, lacking)
+
+
+def _scratch_beside(folder: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A folder for the keys in clear, where the hub keeps its own; what a killed drill left there is removed."""
+    for left in folder.parent.glob(f"{_SCRATCH}*"):
+        if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+            shutil.rmtree(left)
+    return tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent)
 
 
 async def _try_place(connection: asyncpg.Connection, live: FileKeys, keys: FileKeys, place: Place) -> tuple[int, int]:

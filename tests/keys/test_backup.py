@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.cli.keys import _passphrases
 from hub.core.errors import InputError
 from hub.flows.back_up_keys import back_up_keys, drill
 from hub.flows.rotate_keys import reindex, rotate_keys
@@ -48,6 +49,14 @@ def test_passphrases_that_will_not_do_are_refused(tmp_path: Path, passphrases: t
     with pytest.raises(InputError) as refusal:
         seal_folder(tmp_path / "keys", passphrases, NOW)
     assert refusal.value.code == "BACKUP_PASSPHRASES"
+
+
+def test_each_passphrase_of_a_backup_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter([HOLDERS[0], "mistyped it", HOLDERS[0], HOLDERS[0], HOLDERS[1], HOLDERS[1], HOLDERS[2], HOLDERS[2]])
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+    assert _passphrases(None, 3, twice=True) == list(HOLDERS)
+    typed = iter(HOLDERS[:2])
+    assert _passphrases(None, 2) == list(HOLDERS[:2])
 
 
 def test_what_was_altered_does_not_open(tmp_path: Path) -> None:

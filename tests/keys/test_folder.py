@@ -1,5 +1,6 @@
 """What the database knows of the key folder: nothing may be lost, old or made anew, and a backup has all of it."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -76,8 +77,13 @@ async def test_a_backup_passes_only_with_every_key_in_use(owner: asyncpg.Connect
     folder = keys.files.folder
     keys.signing_key("audit-log")
     backup = KeyBackup(NOW, folder_files(folder))
+    left, other = folder.parent / "key-drill-killed", folder.parent / "key-drill-under-way"
+    for scratch in (left, other):
+        (scratch / "keys").mkdir(parents=True)
+    os.utime(left, (0, 0))
     drilled = await try_backup(owner, backup, keys)
     assert (drilled.passed, drilled.lacking) == (True, ())
+    assert list(folder.parent.glob("key-drill-*")) == [other], "what a killed drill left in clear is gone"
     keys.signing_key("consents")  # made when it is first needed, after the backup
     late = await try_backup(owner, backup, keys)
     assert (late.passed, late.lacking) == (False, ("consents.ed25519",))
