@@ -6,7 +6,6 @@ the print on a form is covered no program can see: the reviewer looks, and what 
 """
 
 import io
-import warnings
 from enum import StrEnum
 
 from PIL import Image, UnidentifiedImageError
@@ -52,8 +51,8 @@ _MEDIA = {
     EvidenceKind.SCREEN_SIGNATURE: frozenset({MediaType.PNG}),
 }
 
-_JPEG_SEGMENTS = frozenset({"APP0", "APP2", "APP14"})
-"""JFIF, colour profile, Adobe's colour transform: what a picture needs to be shown. EXIF and XMP are APP1."""
+_JPEG_APPLICATION = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
+"""JFIF, colour profile, Adobe's colour transform: what a picture needs to be shown. EXIF and XMP are segments 0xE1."""
 
 _PNG_CHUNKS = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"bKGD"}
@@ -89,15 +88,13 @@ def piece_context(evidence_id: bytes, number: int) -> bytes:
 def _check_image(content: bytes, media_type: MediaType) -> None:
     form = "JPEG" if media_type is MediaType.JPEG else "PNG"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content), formats=[form]) as image:
-                if image.width * image.height > PIXELS_MAX:
-                    raise InputError(
-                        f"A picture has at most {PIXELS_MAX} points.", remedy="Make it smaller.", code="EVIDENCE_SIZE"
-                    )
-                image.load()
-                hidden = _hides(image, content)
+        with Image.open(io.BytesIO(content), formats=[form]) as image:
+            if image.width * image.height > PIXELS_MAX:
+                raise InputError(
+                    f"A picture has at most {PIXELS_MAX} points.", remedy="Make it smaller.", code="EVIDENCE_SIZE"
+                )
+            image.load()
+            hidden = _hides(image, content)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Warning):
         raise _other_type(media_type) from None
     if hidden:
@@ -107,11 +104,30 @@ def _check_image(content: bytes, media_type: MediaType) -> None:
 def _hides(image: Image.Image, content: bytes) -> bool:
     """Whether there is more in the file than the picture."""
     if isinstance(image, JpegImageFile):
-        segments = {name for name, _ in image.applist}
-        return (
-            not segments <= _JPEG_SEGMENTS or not content.rstrip(b"\0").endswith(b"\xff\xd9") or "comment" in image.info
-        )
+        return _jpeg_hides(content)
     return not _png_chunks(content) <= _PNG_CHUNKS
+
+
+def _jpeg_hides(content: bytes) -> bool:
+    """Whether a JPEG has application segments or comments that no picture needs, or anything behind its end."""
+    place = 2
+    while 0 <= place < len(content) - 1:
+        marker = content[place + 1]
+        if content[place] != 0xFF:  # within the compressed picture
+            place = content.find(b"\xff", place)
+        elif marker == 0xFF:
+            place += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD7:
+            place += 2
+        elif marker == 0xD9:
+            return place + 2 != len(content)
+        else:
+            needs_start = 0xE0 <= marker <= 0xEF or marker == 0xFE
+            start = _JPEG_APPLICATION.get(marker)
+            if needs_start and (start is None or not content.startswith(start, place + 4)):
+                return True
+            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return True
 
 
 def _png_chunks(content: bytes) -> set[bytes]:

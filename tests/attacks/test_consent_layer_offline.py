@@ -37,10 +37,15 @@ async def field(module_database: Database, tmp_path_factory: pytest.TempPathFact
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def nothing_in_force(field: Field) -> None:
-    """Each test begins with nothing given, nothing waiting in the device, and no clock remembered of it."""
+    """Each test begins with nothing given, and with a device that goes on where the hub has seen it."""
     await field.api.owner.execute("UPDATE consent.basis SET status = 'REVOKED' WHERE status = 'IN_FORCE'")
     await field.api.owner.execute("UPDATE consent.device SET last_time = NULL")
+    last = await field.api.owner.fetchrow(
+        "SELECT counter, encode(slip_hash, 'hex') AS hash FROM consent.capture WHERE device_id = 'device-1'"
+        " ORDER BY counter DESC LIMIT 1"
+    )
     field.device.delivered()
+    field.device.counter, field.device.previous = (0, "0" * 64) if last is None else (last["counter"], last["hash"])
 
 
 def review_of(answer: dict[str, Any]) -> list[list[str]]:

@@ -37,6 +37,11 @@ def _exif() -> bytes:
     return image("JPEG", exif=exif)
 
 
+def _segment(marker: int, body: bytes) -> bytes:
+    content = image("JPEG")
+    return content[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + content[2:]
+
+
 def _text() -> bytes:
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Comment", "thumb of the left hand")
@@ -64,6 +69,7 @@ def _title(writer: PdfWriter) -> None:
 
 def test_clean_pictures_are_taken() -> None:
     check_content(image("JPEG"), MediaType.JPEG)
+    check_content(image("JPEG", (300, 200), progressive=True, icc_profile=bytes(200)), MediaType.JPEG)
     check_content(image("PNG"), MediaType.PNG)
     check_content(pdf(), MediaType.PDF)
 
@@ -84,6 +90,10 @@ def test_clean_pictures_are_taken() -> None:
         (_exif(), MediaType.JPEG, "EVIDENCE_METADATA"),
         (image("JPEG", comment=b"x"), MediaType.JPEG, "EVIDENCE_METADATA"),
         (image("JPEG") + b"GIF89a more", MediaType.JPEG, "EVIDENCE_METADATA"),
+        (image("JPEG") * 2, MediaType.JPEG, "EVIDENCE_METADATA"),
+        (_segment(0xE2, b"MPF\0" + bytes(8)), MediaType.JPEG, "EVIDENCE_METADATA"),
+        (_segment(0xED, b"Photoshop"), MediaType.JPEG, "EVIDENCE_METADATA"),
+        (_segment(0xFE, b"\xff"), MediaType.JPEG, "EVIDENCE_METADATA"),
         (_text(), MediaType.PNG, "EVIDENCE_METADATA"),
         (_private_chunk(), MediaType.PNG, "EVIDENCE_METADATA"),
         (image("PNG") + b"PK\3\4", MediaType.PNG, "EVIDENCE_METADATA"),

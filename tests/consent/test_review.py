@@ -19,7 +19,7 @@ from hub.sandbox.device import FieldDevice, picture_of
 from hub.store.database import Database, DbRole
 from tests.api.world import COUNTY
 
-from .field import EVIDENCE, LIST, SUBJECT, VILLAGE, Field, photo, running_field
+from .field import COLLECTOR_HIMSELF, EVIDENCE, LIST, SUBJECT, VILLAGE, W1, Field, photo, running_field
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,6 +79,31 @@ async def test_only_a_steward_who_has_no_part_in_it_decides(field: Field) -> Non
     assert terms["verifiedBy"] == "steward"
     assert len(terms["witnessedBy"]) == 3
     assert SUBJECT.number not in json.dumps(terms)
+
+
+async def test_the_person_finds_every_step_and_no_table_holds_a_number_or_name(field: Field) -> None:
+    capture = await field.captured()
+    await field.show(capture)
+    await field.decide(capture)
+    history = """query { accessHistory(first: 30) { ... on AccessConnection { edges { node { event meaning } } } } }"""
+    answer = await field.say("subject", history, {})
+    events = {edge["node"]["event"]: edge["node"]["meaning"] for edge in answer["edges"]}
+    assert {
+        "consent:collector:captured", "capture:collector:form_shown", "evidence:collector:uploaded",
+        "capture:steward:shown", "consent:steward:verified",
+    } <= events.keys()  # fmt: skip
+    assert "复核" in events["consent:steward:verified"]
+    tables = await field.api.owner.fetch(
+        "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
+        " WHERE schemaname IN ('consent', 'auth', 'audit', 'access')"
+    )
+    for table in tables:
+        rows = await field.api.owner.fetch(f"SELECT t::text AS text FROM {table['name']} t")
+        for person in (SUBJECT, W1, COLLECTOR_HIMSELF):
+            raw = base64.b64encode(person.number.encode())[4:-4].decode()
+            assert not any(person.number in row["text"] or raw in row["text"] for row in rows), table["name"]
+            hexed = person.number.encode().hex()
+            assert not any(hexed in row["text"] for row in rows), table["name"]
 
 
 async def test_whoever_is_drawn_is_called_back_first_and_the_draw_is_recorded(field: Field) -> None:

@@ -40,7 +40,7 @@ class ConsentRequest:
     max_uses: int = strawberry.field(description="最多查询次数。 How many queries it would allow.")
     asked_at: DateTime = strawberry.field(description="请求时间。 When it was asked.")
     answer_by: DateTime = strawberry.field(description="答复期限。 Until when it can be answered.")
-    state: str = strawberry.field(description="状态：REQUESTED、GIVEN、REFUSED。 How it stands.")
+    state: str = strawberry.field(description="状态：REQUESTED、CAPTURED、GIVEN、REFUSED、INVALIDATED。 How it stands.")
     notice: str = strawberry.field(description="告知书，同意前须阅读。 The words to be read before saying yes.")
     awaits: list[str] = strawberry.field(
         description="未成年人的请求尚待谁同意：GUARDIAN、MINOR。 About a minor: who has yet to agree."
@@ -86,7 +86,9 @@ class ConsentRequestState:
     """The organisation's own knowledge only."""
 
     id: strawberry.ID = strawberry.field(description="请求编号。 The request.")
-    state: str = strawberry.field(description="REQUESTED、GIVEN、REFUSED、EXPIRED。 How it stands.")
+    state: str = strawberry.field(
+        description="REQUESTED、CAPTURED、GIVEN、REFUSED、INVALIDATED、EXPIRED。 How it stands."
+    )
 
 
 @strawberry.type(description="请求已受理；不说明是否有此人。 The request was taken; it tells nothing about the person.")
