@@ -64,6 +64,13 @@ DUTY_EVENTS = (
         ("what", "law", "rows"),
     ),
     EventType(
+        "provision:auditor:listed",
+        Kind.QUERY,
+        "An auditor or regulator read records of what was provided to organisations.",
+        ("role",),
+        ("client", "token", "since", "until", "about"),
+    ),
+    EventType(
         "provision:operator:exported",
         Kind.ADMIN,
         "Records of what was provided to organisations were exported; they hold no value and no name.",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
@@ -60,7 +61,7 @@ async def export_provisions(
     async with connection.transaction(isolation="repeatable_read"):
         statement = "SELECT * FROM access.provisions($1, $2, $3)"
         async for row in connection.cursor(statement, since, until, organisation, prefetch=_ROWS_AT_ONCE):
-            line = json.dumps(_shown(keys, row), ensure_ascii=False) + "\n"
+            line = json.dumps(shown_provision(keys, row), ensure_ascii=False) + "\n"
             write(line)
             digest.update(line.encode())
             rows += 1
@@ -80,7 +81,8 @@ async def export_provisions(
     return Exported(rows, digest.hexdigest())
 
 
-def _shown(keys: KeyService, row: asyncpg.Record) -> dict[str, object]:
+def shown_provision(keys: KeyService, row: asyncpg.Record) -> dict[str, Any]:
+    """One record as it leaves; the persons under their ids of exports."""
     people = [row["person_id"], *(row["others"] or ())]
     return {
         "entry": str(row["ev"]),

@@ -146,16 +146,7 @@ def _filter(given: AuditFilter | None) -> tuple[LogFilter, list[Problem]]:
     if given is None:
         return LogFilter(), []
     problems: list[Problem] = []
-    instants: dict[str, datetime | None] = {}
-    for name in ("since", "until"):
-        text = getattr(given, name)
-        try:
-            found = None if text is None else datetime.fromisoformat(text)
-        except ValueError:
-            found = None
-        if text is not None and (found is None or found.tzinfo is None):
-            problems.append((("filter", name), "INSTANT_MALFORMED"))
-        instants[name] = found
+    instants = {name: read_instant(getattr(given, name), name, problems) for name in ("since", "until")}
     kinds = None if given.kinds is None else frozenset(given.kinds)
     return LogFilter(kinds, given.organisation_id, instants["since"], instants["until"]), problems
 
@@ -166,3 +157,14 @@ def _operation(context: OperationContext) -> Operation:
 
 def _id(value: Any) -> Any:
     return str(value)
+
+
+def read_instant(text: str | None, name: str, problems: list[Problem]) -> datetime | None:
+    """The instant in a filter's field ``name``; what is wrong with it is added to ``problems``."""
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if text is not None and (found is None or found.tzinfo is None):
+        problems.append((("filter", name), "INSTANT_MALFORMED"))
+    return found

@@ -27,6 +27,7 @@ from hub.schema.eligibility_reviews import (
 from hub.schema.explanations import resolve_explain_access
 from hub.schema.links import resolve_link_review, resolve_link_reviews
 from hub.schema.notices import resolve_notices
+from hub.schema.provisions import resolve_provisions
 from hub.schema.quarantine import resolve_quarantine_rows, resolve_quarantine_summary
 from hub.schema.scorecards import resolve_source_scorecards
 from hub.schema.types.alerts import SecurityAlertsResult
@@ -51,6 +52,7 @@ from hub.schema.types.explanations import ExplainAccessResult
 from hub.schema.types.links import LinkReviewResult, LinkReviewsResult
 from hub.schema.types.notices import NoticesResult
 from hub.schema.types.profile import BorrowerProfileResult, OwnRecordResult
+from hub.schema.types.provisions import ProvisionsResult
 from hub.schema.types.quarantine import QuarantineRowsResult, QuarantineSummaryResult
 from hub.schema.types.scorecards import SourceScorecardsResult
 from hub.schema.types.wards import WardsResult
@@ -134,6 +136,10 @@ class Query:
     audit_events: AuditEventsResult = strawberry.field(
         resolver=resolve_audit_events,
         description="审计日志，供监管人员。 The audit log, for regulators and auditors; `first` is 1 to 100.",
+    )
+    provisions: ProvisionsResult = strawberry.field(
+        resolver=resolve_provisions,
+        description="对外提供记录，供监管人员。 Records of provision, for regulators, auditors; `first` is 1 to 100.",
     )
     security_alerts: SecurityAlertsResult = strawberry.field(
         resolver=resolve_security_alerts,

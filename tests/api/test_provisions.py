@@ -12,10 +12,17 @@ from hub.flows.destroy_kept import destroy_kept, due_now
 from hub.flows.export_provisions import SPACE, export_provisions
 from hub.store.database import DbRole
 
+from .test_consent_story import done
 from .world import BANK_A, BANK_B, COUNTY, HEAD, WIFE, Api, borrower
 
 PROFILE = """query P($input: BorrowerProfileInput!) { borrowerProfile(input: $input) { ... on BorrowerProfile {
   identity { name } tax { grades { grade } arrears { arrearsNo } } otherAdults { name } } } }"""
+
+PROVISIONS = """query P($first: Int!, $after: String, $filter: ProvisionFilter) {
+  provisions(first: $first, after: $after, filter: $filter) {
+    ... on ProvisionConnection { edges { cursor node { id parts persons organisationId basisKind } }
+      pageInfo { hasNextPage } }
+    ... on UserError { code } ... on InvalidInput { fields { code } } } }"""
 
 
 async def test_a_provision_is_exported_without_a_value_or_a_name(api: Api) -> None:
@@ -32,12 +39,12 @@ async def test_a_provision_is_exported_without_a_value_or_a_name(api: Api) -> No
 
         async def export(organisation: str | None) -> list[dict[str, object]]:
             lines.clear()
-            done = await export_provisions(
+            made = await export_provisions(
                 ingest, api.keys, receipts, lines.append,
                 since=now - timedelta(hours=1), until=now + timedelta(hours=1), organisation=organisation,
                 operator="op",
             )  # fmt: skip
-            assert (done.rows, done.digest) == (len(lines), hashlib.sha256("".join(lines).encode()).hexdigest())
+            assert (made.rows, made.digest) == (len(lines), hashlib.sha256("".join(lines).encode()).hexdigest())
             return [json.loads(line) for line in lines]
 
         (given,) = await export(None)  # bank B was refused, so nothing was provided to it
@@ -51,10 +58,38 @@ async def test_a_provision_is_exported_without_a_value_or_a_name(api: Api) -> No
         assert not {HEAD.number, HEAD.name, str(HEAD.person_id), "CANARY"} & set("".join(lines).split('"'))
         assert "CANARY" not in "".join(lines)
         assert await export(BANK_B) == []
+        await read_by_a_regulator(api, given)
         told = await api.owner.fetch("SELECT convert_from(entry, 'UTF8') AS entry FROM audit.entry")
         assert sum('"provision:operator:exported"' in row["entry"] for row in told) == 2
     finally:
         await ingest.close()
+
+
+async def read_by_a_regulator(api: Api, given: dict[str, object]) -> None:
+    """The same record over the API, page by page, for regulators alone; that they read is recorded."""
+    page, receipt = await done(api, api.account_token("regulator"), PROVISIONS, {"first": 1})
+    (edge,) = page["edges"]
+    assert receipt
+    assert (edge["node"]["id"], edge["node"]["parts"], edge["node"]["persons"]) == (
+        given["entry"], given["parts"], given["persons"],
+    )  # fmt: skip
+    assert (edge["node"]["organisationId"], edge["node"]["basisKind"]) == (BANK_A, "CASE")
+    assert not page["pageInfo"]["hasNextPage"]
+    rest, _ = await done(api, api.account_token("regulator"), PROVISIONS, {"first": 1, "after": edge["cursor"]})
+    assert rest["edges"] == []
+    other, _ = await done(
+        api, api.account_token("regulator"), PROVISIONS, {"first": 1, "filter": {"organisationId": BANK_B}}
+    )
+    assert other["edges"] == []
+    wrong, _ = await done(api, api.account_token("regulator"), PROVISIONS, {"first": 1, "filter": {"since": "today"}})
+    assert wrong["fields"][0]["code"] == "INSTANT_MALFORMED"
+    entries = await api.entries()
+    for token in (api.account_token("head"), await api.system_token()):
+        refused, _ = await done(api, token, PROVISIONS, {"first": 1})
+        assert refused["code"] == "NOT_ALLOWED"
+    assert await api.entries() == entries
+    told = await api.owner.fetch("SELECT convert_from(entry, 'UTF8') AS entry FROM audit.entry")
+    assert sum('"provision:auditor:listed"' in row["entry"] for row in told) == 3
 
 
 async def test_what_is_kept_for_a_time_only_goes_by_mode_and_never_before_the_law_allows(api: Api) -> None:
