@@ -1,4 +1,4 @@
-"""The audit events of keys and of alarms about queries; a part of the closed list in hub/audit/events.py."""
+"""The audit events of keys, of alarms, and of what commands list; a part of the closed list in hub/audit/events.py."""
 
 from hub.audit.event_types import EventType, Kind
 
@@ -10,6 +10,14 @@ SECURITY_EVENTS = (
         ("alert", "kind", "day", "observed"),
         ("score", "about"),
     ),
+    EventType(
+        "alert:operator:listed",
+        Kind.QUERY,
+        "A command listed the alarms about queries, or what came of each officer's queries.",
+        ("what",),
+        ("days",),
+    ),
+    EventType("basis:operator:listed", Kind.QUERY, "A command listed the declared bases with their references."),
     EventType("alert:operator:closed", Kind.ADMIN, "An alarm about queries was closed.", ("alert", "kind", "outcome")),
     EventType(
         "alert:operator:set",

@@ -4,18 +4,18 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
 import asyncpg
 import typer
 
-from hub.access.alerts import Alert, AlertKind, AlertOutcome, alert_rules, list_alerts, officer_outcomes
+from hub.access.alerts import Alert, AlertKind, AlertOutcome
 from hub.audit.receipts import Receipts
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import day_of, iso, system_clock
 from hub.core.errors import InputError
+from hub.flows.operator_readings import alarms, outcomes
 from hub.flows.plant_canary import plant_canary
 from hub.flows.raise_alerts import close_one, raise_alerts, set_rule
 from hub.flows.receipts import receipt_desk
@@ -48,15 +48,13 @@ def list_command(
     all_of_them: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     kind: Annotated[AlertKind | None, typer.Option(help="Only this kind.")] = None,
 ) -> None:
-    """Alarms, oldest first. One JSON object per line."""
+    """Alarms, oldest first; recorded. One JSON object per line."""
 
     async def work() -> None:
-        connection = await (await open_database(read_settings())).connect(DbRole.INGEST)
-        try:
-            for alert in await list_alerts(connection, status=None if all_of_them else "OPEN", kind=kind):
+        status = None if all_of_them else "OPEN"
+        async with _desk(DbRole.INGEST) as (connection, receipts, _):
+            for alert in await alarms(connection, receipts, operator_name(), status=status, kind=kind):
                 print(_line(alert))
-        finally:
-            await connection.close()
 
     run(work())
 
@@ -91,17 +89,12 @@ def close_command(
 def report_command(
     days: Annotated[int, typer.Option(help="How many days back.", min=1, max=1000)] = 90,
 ) -> None:
-    """Officers' queries against applications and the loan book. One JSON object per officer, worst first."""
+    """Officers' queries against applications and the loan book; recorded. One JSON object per officer, worst first."""
 
     async def work() -> None:
-        connection = await (await open_database(read_settings())).connect(DbRole.INGEST)
-        try:
-            rule = (await alert_rules(connection))[AlertKind.NO_RESULT]
-            today = day_of(system_clock())
-            for each in await officer_outcomes(connection, today - timedelta(days=days), today, rule.settled_days):
+        async with _desk(DbRole.INGEST) as (connection, receipts, _):
+            for each in await outcomes(connection, receipts, operator_name(), days, day_of(system_clock())):
                 print(json.dumps(asdict(each), ensure_ascii=False))
-        finally:
-            await connection.close()
 
     run(work())
 

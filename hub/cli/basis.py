@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.session import open_database, read_settings, run
-from hub.consent.bases import listed
+from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import iso, system_clock
+from hub.flows.operator_readings import declared_bases
+from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
+from hub.store.keys import FileKeys
 
 app = typer.Typer(
     help="Declared bases: supervision, courts, objections, emergencies, live loans.", no_args_is_help=True
@@ -25,15 +27,22 @@ def list_command(
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """List declared bases, newest first: those that wait for a second person, stand, or were not reviewed in time."""
+    """List declared bases, newest first: those that wait for a second person, stand, or were not reviewed in time.
+
+    Recorded in the audit log.
+    """
 
     async def work() -> None:
-        database = await open_database(read_settings())
-        connection = await database.connect(DbRole.APP)
-        try:
-            found = await listed(connection, system_clock(), open_only=not everything)
-        finally:
-            await connection.close()
+        settings = read_settings()
+        database = await open_database(settings)
+        async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
+            connection = await database.connect(DbRole.APP)
+            try:
+                found = await declared_bases(
+                    connection, receipts, operator_name(), system_clock(), open_only=not everything
+                )
+            finally:
+                await connection.close()
         for basis in found:
             line = {
                 "basis": str(basis.basis_id),

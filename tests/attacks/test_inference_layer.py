@@ -13,7 +13,9 @@ from hub.access.alerts import AlertKind, AlertOutcome, list_alerts
 from hub.access.publish import publish
 from hub.app import build_metrics, open_hub
 from hub.core.clock import SHANGHAI
+from hub.core.errors import AuditError
 from hub.flows.destroy_kept import destroy_kept
+from hub.flows.operator_readings import alarms, declared_bases, outcomes
 from hub.flows.plant_canary import Canary, plant_canary
 from hub.flows.raise_alerts import Raised, close_one, raise_alerts
 from hub.flows.show_household import StewardQuery, show_households
@@ -178,6 +180,29 @@ async def test_a_canary_rings_again_after_its_alarm_was_closed_and_for_a_steward
         )
     told = {(each.organisation_id, each.officer, each.observed) for each in await list_alerts(fishing.ingest)}
     assert told == {(BANK_A, "officer.li", 2.0), ("hub", "steward-9", 1.0)}
+
+
+async def test_what_commands_list_of_officers_and_cases_is_recorded_before_it_is_shown(fishing: Fishing) -> None:
+    app = await fishing.api.hub.database.connect(DbRole.APP)
+    readings = (
+        lambda: alarms(fishing.ingest, fishing.receipts, "operator", status="OPEN", kind=None),
+        lambda: outcomes(fishing.ingest, fishing.receipts, "operator", 90, NOON.date()),
+        lambda: declared_bases(app, fishing.receipts, "operator", datetime.now(UTC), open_only=True),
+    )
+    for reading in readings:
+        assert await reading() == []
+    told = [json.loads(row[0]) for row in await fishing.api.owner.fetch(
+        "SELECT entry FROM audit.entry ORDER BY seq DESC LIMIT 3")]  # fmt: skip
+    assert [entry["what"] for entry in told[::-1]] == [
+        "alert:operator:listed", "alert:operator:listed", "basis:operator:listed"
+    ]  # fmt: skip
+    await fishing.api.owner.execute(
+        "ALTER TABLE audit.pending ADD CHECK (event NOT LIKE '%:operator:listed') NOT VALID"
+    )
+    for reading in readings:
+        with pytest.raises(AuditError):
+            await reading()
+    await app.close()
 
 
 async def test_queries_that_led_to_nothing_are_told_apart_from_loans(fishing: Fishing) -> None:
