@@ -30,7 +30,6 @@ from hub.store.keys import FileKeys
 app = typer.Typer(help="The people who use the hub.", no_args_is_help=True)
 
 AccountId = Annotated[str, typer.Argument(help="Id of the account; it names nobody, so no names and no ID numbers.")]
-_RECORD_ROLES = frozenset({Role.RESIDENT, Role.GUARDIAN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def open_command(
     holder = read_holder(holder_file, day_of(system_clock()))
 
     async def work(at: _At) -> dict[str, Any]:
-        own = role in _RECORD_ROLES
+        own = role in (Role.RESIDENT, Role.GUARDIAN)
         person = await resident_behind(at.desk, holder) if own else None
         account = NewAccount(account_id, role, person, None if own else holder, organisation, tuple(county or ()))
         return _told(await change_account.open_account(at.desk, account, operator=at.operator))

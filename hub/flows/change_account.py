@@ -17,7 +17,7 @@ from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.core.canonical import canonical_bytes
-from hub.core.errors import RefusedError
+from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Role
 from hub.flows.account_desk import RECEIPT_SECONDS, AccountDesk
@@ -63,7 +63,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to be opened. Residents and guardians: ``person_id`` of the record; everybody else: ``holder``."""
+    """An account to be opened. Residents: ``person_id`` of the record; everybody else: ``holder``."""
 
     account_id: str
     role: Role
@@ -86,7 +86,16 @@ class Changed:
 
 
 async def open_account(desk: AccountDesk, account: NewAccount, *, operator: str) -> Changed:
-    """Open an account, or ask for it where that takes two people. Raises :class:`RefusedError` with the codes above."""
+    """Open an account, or ask for it where that takes two people. Raises :class:`RefusedError` with the codes above.
+
+    Nobody is opened an account as guardian (:class:`InputError`): that is what a resident is who names a ward.
+    """
+    if account.role is Role.GUARDIAN:
+        raise InputError(
+            "nobody has an account as guardian; a guardian signs in as himself.",
+            remedy="Open one as RESIDENT, and register the guardianship with `hub guardian add`.",
+            code="GUARDIAN_ACCOUNT",
+        )
     holder, change = account.holder, uuid7()
     async with desk.change() as conn:
         with refusing(REFUSALS):

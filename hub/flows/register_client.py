@@ -13,7 +13,9 @@ from hub.audit.outbox import PendingEntry, append
 from hub.audit.proof import Receipt
 from hub.audit.receipts import Receipts
 from hub.core.canonical import digest, text_digest
+from hub.core.errors import InputError
 from hub.core.ids import uuid7
+from hub.core.names import Role
 
 POLICY = "registration-1"
 _RECEIPT_SECONDS = 10.0
@@ -40,6 +42,8 @@ async def register_client(
     ``organisation`` is made or renamed first where it is given. ``operator`` names who did it, for the sealed part of
     the log. Raises :class:`InputError` (code REGISTRATION) or :class:`AuditError`; then nothing was stored.
     """
+    if client.role is Role.GUARDIAN:
+        raise InputError("no system is a guardian: that is a resident who names a ward.", code="REGISTRATION")
     ev = uuid7()
     async with conn.transaction():
         await conn.execute("SET LOCAL lock_timeout = '5s'")

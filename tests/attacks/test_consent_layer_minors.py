@@ -13,7 +13,9 @@ import pytest_asyncio
 from hub.consent.minors import make_statement, side_of
 from hub.consent.record import AGREEMENT_TYPE, sign_terms
 from hub.core.clock import system_clock
-from hub.core.errors import RefusedError
+from hub.core.errors import InputError, RefusedError
+from hub.core.names import Role
+from hub.flows.change_account import NewAccount, open_account
 from hub.flows.check_consents import check_consents
 from hub.flows.register_guardian import end_guardian
 from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
@@ -155,6 +157,26 @@ async def test_a_guardian_gets_the_ward_alone_whatever_he_asks_for(minors: Minor
     stopped = await minors.world.ask("wife", purpose="SELF_ACCESS", person_id=TEEN.person_id, token="gone")
     assert stopped.refusal == "TOKEN_REVOKED"
     assert not stopped.sections
+
+
+async def test_nobody_is_a_guardian_by_account_or_registration(minors: Minors) -> None:
+    owner = minors.world.owner
+    for insert in (
+        "INSERT INTO auth.account (account_id, role, person_id, county_codes) VALUES ('g', 'GUARDIAN', $1, '{533103}')",
+        "INSERT INTO access.client (client_id, organisation_id, role, county_codes, purposes, jwks,"
+        " max_subjects_per_day) SELECT 'g', organisation_id, 'GUARDIAN', '{533103}', '{SELF_ACCESS}', '{}', 9"
+        " FROM access.organisation WHERE $1::uuid IS NOT NULL LIMIT 1",
+    ):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await owner.execute(insert, WIFE.person_id)
+    # And if one came about, he would be nobody.
+    role = "SELECT (access.as_guardian(ROW('GUARDIAN', 'hub', 'ACTIVE', NULL, '{533103}', '{}', NULL, NULL), $1)).role"
+    for person in (TEEN.person_id, None):
+        assert await owner.fetchval(role, person) is None
+    account = NewAccount("g", Role.GUARDIAN, person_id=WIFE.person_id)
+    with pytest.raises(InputError) as refused:
+        await open_account(None, account, operator="x")  # type: ignore[arg-type]
+    assert refused.value.code == "GUARDIAN_ACCOUNT"
 
 
 async def test_the_application_cannot_write_a_yes_that_was_not_said(minors: Minors) -> None:
