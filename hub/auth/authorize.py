@@ -188,6 +188,7 @@ class AuthorizePages:
         parts = () if request is None else request.parts
         context = {
             "client": asked.client,
+            "account": asked.visit.account_id,
             "shown": asked.shown,
             "parts": []
             if request is None

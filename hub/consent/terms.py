@@ -194,7 +194,8 @@ def make_terms(
         "maxUses": request.max_uses,
         "dataLifeDays": cap.data_life_days,
         "status": "GIVEN",
-        "withdrawal": ["ONLINE", "VILLAGE_OFFICE", "COLLECTOR", "PAPER"],
+        # By the person himself, or on paper that a collector's device delivers: the ways that there are.
+        "withdrawal": ["ONLINE", "COLLECTOR", "PAPER"],
     } | _expressed(evidence, now)
 
 

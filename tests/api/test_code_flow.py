@@ -95,6 +95,8 @@ async def test_the_whole_way(api: Api, bank: Partner, head: Browser) -> None:
     uri = await bank.push(details(application_ref="A-17", days=7, uses=2, officer="officer-07"))
     page = await head.open("risk-a", uri)
     assert "请求查询您的信用信息" in page.text
+    assert "<code>head</code>" in page.text, "whoever sits at a browser that another left can see it"
+    assert 'href="/sign-in"' in page.text
     assert (await head.open("risk-a", uri)).status_code == 200, "a reload uses nothing up"
     answer = back(await head.answer(page))
     assert (answer["state"], answer["iss"]) == ("state-7", bank.issuer)

@@ -62,6 +62,7 @@ def test_terms_say_whom_what_for_and_how_long() -> None:
         "402739000011", str(request.person_id), str(consent),
     )  # fmt: skip
     assert terms["onwardTransfer"] is False
+    assert terms["withdrawal"] == ["ONLINE", "COLLECTOR", "PAPER"], "only ways that the hub has"
     assert terms["heightenedNotice"] is True
     assert terms["expiresAt"].startswith("2026-12-01")
     assert terms["maxUses"] == 3
