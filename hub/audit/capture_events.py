@@ -85,6 +85,13 @@ CAPTURE_EVENTS = (
         ("client", "role", "token"),
     ),
     _evidence("evidence:steward:shown", "A reviewer looked at a picture that proves a consent."),
+    EventType(
+        "evidence:steward:destroyed",
+        Kind.CONSENT,
+        "A picture was destroyed because a fingerprint shows on it; the consent that rested on it ended.",
+        ("capture", "evidence", "reason"),
+        ("client", "role", "token", "consent"),
+    ),
     _evidence("evidence:resident:shown", "A person looked at a picture that proves the own consent."),
     _evidence(
         "evidence:official:shown", "A regulator looked at a picture that proves a consent, for a court.", "basis"

@@ -17,7 +17,7 @@ from hub.consent.captures import CaptureState, RejectionCause
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
 from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.hold_evidence import read_evidence
+from hub.flows.hold_evidence import destroy_evidence, read_evidence
 from hub.flows.receipts import receipt_desk
 from hub.flows.review_capture import CaptureDecision, decide_capture, list_captures, masked, show_capture
 from hub.store.database import DbRole
@@ -133,6 +133,24 @@ def evidence_command(
         out.touch(mode=0o600, exist_ok=False)
         out.write_bytes(shown.content)
         return {"evidence": str(evidence), "media_type": shown.media_type, "sha256": shown.sha256, "file": str(out)}
+
+    print(json.dumps(run(work()), ensure_ascii=False))
+
+
+@app.command("destroy")
+def destroy_command(
+    evidence: Annotated[UUID, typer.Argument(help="The picture, as `hub capture show` names it.")],
+    reason: _Reason,
+    steward_token_file: _Token = None,
+) -> None:
+    """Destroy a picture on which a fingerprint was found too late; a consent that rests on it ends."""
+
+    async def work() -> dict[str, Any]:
+        async with _opened(steward_token_file) as (desk, asker):
+            operation = Operation("hub capture destroy", {"evidence": str(evidence)})
+            gone, receipt = await destroy_evidence(desk, asker, evidence, reason, operation)
+        ended = None if gone.consent_id is None else str(gone.consent_id)
+        return {"evidence": str(evidence), "consent_ended": ended, "receipt": receipt.as_json()}
 
     print(json.dumps(run(work()), ensure_ascii=False))
 

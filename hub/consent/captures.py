@@ -3,7 +3,6 @@
 Each runs in the caller's transaction. A refusal of the database comes back as a :class:`HubError` with a stable code.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from uuid import UUID
 import asyncpg
 
 from hub.consent.batch import Batch, ConsentSlip, Named, read_batch
-from hub.consent.evidence import piece_context
 from hub.consent.record import SignedTerms
 from hub.consent.terms import OpenRequest
 from hub.core.disclosure import Asker
@@ -26,10 +24,9 @@ from hub.store.keys import DamagedSealError, KeyService
 from hub.store.refusals import refusing
 
 BATCH_PURPOSE = "capture"
-EVIDENCE_PURPOSE = "evidence"
-"""Under which batches and pictures are sealed."""
+"""Under which batches are sealed."""
 
-_REFUSALS: dict[str, HubError] = {
+REFUSALS: dict[str, HubError] = {
     "HB106": InputError("The terms differ from what was captured.", code="CONSENT_TERMS"),
     "HB109": RefusedError(
         "The proof that the person agreed is too weak for this purpose.",
@@ -69,6 +66,7 @@ _REFUSALS: dict[str, HubError] = {
     ),
     "HB191": RefusedError("There is no such evidence for you to look at.", code="EVIDENCE_UNKNOWN"),
 }
+"""What the functions of the database refuse, by SQLSTATE."""
 
 
 class RejectionCause(StrEnum):
@@ -192,35 +190,6 @@ class OpenCapture:
     supersedes: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class WantedEvidence:
-    """A picture that was announced; ``is_uploaded`` if it has come already."""
-
-    county: str
-    evidence_id: UUID
-    kind: str
-    media_type: str
-    is_uploaded: bool
-    capture_id: UUID
-    person_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class SealedEvidence:
-    """A picture as it lies sealed, for whoever may look at it; ``by_role`` says as what he may."""
-
-    county: str
-    kind: str
-    media_type: str
-    sha256: bytes
-    capture_id: UUID
-    person_id: UUID | None
-    purpose: str | None
-    by_role: str
-    basis_id: UUID | None
-    pieces: list[bytes]
-
-
 def indexes_of(keys: KeyService, named: Named) -> dict[str, list[str]]:
     """By what the database finds somebody who is named by number and name."""
     return {
@@ -238,7 +207,7 @@ async def sealed_holder(conn: asyncpg.Connection, asker: Asker) -> bytes | None:
 async def open_device(conn: asyncpg.Connection, asker: Asker, batch: Batch) -> OpenDevice:
     """The device of a batch, locked until the transaction ends. Raises DEVICE_REFUSED."""
     counters = [slip.counter for slip in batch.slips]
-    with refusing(_REFUSALS):
+    with refusing(REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.open_device($1, $2, $3, $4, $5)",
             asker.client_id,
@@ -284,7 +253,7 @@ async def form_for(
     conn: asyncpg.Connection, asker: Asker, device: str, request_id: UUID, named: dict[str, list[str]], now: datetime
 ) -> tuple[UUID, str] | None:
     """Whom (id, county) a request is to, if that is the named person and he lives in the collector's area."""
-    with refusing(_REFUSALS):
+    with refusing(REFUSALS):
         row = await conn.fetchrow(
             "SELECT person_id, county FROM consent.form_for($1, $2, $3, $4, $5, $6)",
             asker.client_id,
@@ -309,7 +278,7 @@ async def take_batch(
     now: datetime,
 ) -> list[Taken]:
     """Store the slips that are not held yet, withdrawals first. Raises DEVICE_REFUSED."""
-    with refusing(_REFUSALS):
+    with refusing(REFUSALS):
         rows = await conn.fetch(
             "SELECT * FROM consent.take_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             asker.client_id,
@@ -323,40 +292,6 @@ async def take_batch(
             now,
         )
     return [Taken(**dict(row) | {"flags": tuple(row["flags"]), "ended": json.loads(row["ended"])}) for row in rows]
-
-
-async def evidence_wanted(conn: asyncpg.Connection, asker: Asker, sha256: bytes) -> list[WantedEvidence]:
-    """What of the collector's captures waits for this picture, locked. Raises EVIDENCE_UNANNOUNCED."""
-    with refusing(_REFUSALS):
-        rows = await conn.fetch(
-            "SELECT * FROM consent.evidence_wanted($1, $2, $3)", asker.client_id, asker.token_id, sha256
-        )
-    return [WantedEvidence(**dict(row)) for row in rows]
-
-
-async def store_evidence(
-    conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, size: int, pieces: list[bytes], now: datetime
-) -> None:
-    """Store the sealed pieces of a picture, once. Raises EVIDENCE_UNANNOUNCED."""
-    with refusing(_REFUSALS):
-        await conn.execute(
-            "SELECT consent.store_evidence($1, $2, $3, $4, $5, $6)",
-            asker.client_id,
-            asker.token_id,
-            evidence_id,
-            size,
-            pieces,
-            now,
-        )
-
-
-async def read_evidence(conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, now: datetime) -> SealedEvidence:
-    """A picture for whoever may look at it. Raises EVIDENCE_UNKNOWN, also where there is none."""
-    with refusing(_REFUSALS):
-        row = await conn.fetchrow(
-            "SELECT * FROM consent.read_evidence($1, $2, $3, $4)", asker.client_id, asker.token_id, evidence_id, now
-        )
-    return SealedEvidence(**dict(row))
 
 
 async def listed(
@@ -376,7 +311,7 @@ async def listed(
 
 async def open_capture(conn: asyncpg.Connection, asker: Asker, capture_id: UUID, own: OwnIndexes) -> OpenCapture:
     """A capture for its reviewer, locked. Raises CAPTURE_UNKNOWN or REVIEWER_CONCERNED."""
-    with refusing(_REFUSALS):
+    with refusing(REFUSALS):
         row = await conn.fetchrow(
             "SELECT * FROM consent.open_capture($1, $2, $3, $4, $5)",
             asker.client_id,
@@ -400,8 +335,8 @@ async def verify(
     now: datetime,
     ev: UUID,
 ) -> int:
-    """Put the signed terms of a capture in force; gives the level of evidence. Raises what :data:`_REFUSALS` lists."""
-    with refusing(_REFUSALS):
+    """Put the signed terms of a capture in force; gives the level of evidence. Raises what :data:`REFUSALS` lists."""
+    with refusing(REFUSALS):
         level: int = await conn.fetchval(
             "SELECT consent.verify_capture($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             asker.client_id,
@@ -431,7 +366,7 @@ async def reject(
     ev: UUID,
 ) -> None:
     """Reject a capture. Raises CAPTURE_CLOSED where it is decided already, and as :func:`open_capture`."""
-    with refusing(_REFUSALS):
+    with refusing(REFUSALS):
         await conn.execute(
             "SELECT consent.reject_capture($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             asker.client_id,
@@ -467,20 +402,6 @@ def opened_slip(
     except (DamagedSealError, InputError, RefusedError, UnicodeDecodeError, IndexError):
         raise altered() from None
     return batch, slip
-
-
-def opened_content(keys: KeyService, evidence_id: UUID, sha256: bytes, pieces: Sequence[bytes]) -> bytes:
-    """A picture out of its sealed pieces. Raises EVIDENCE_ALTERED if it is not the one whose hash was signed."""
-    try:
-        content = b"".join(
-            keys.open(EVIDENCE_PURPOSE, piece, piece_context(evidence_id.bytes, number))
-            for number, piece in enumerate(pieces)
-        )
-    except DamagedSealError:
-        raise altered() from None
-    if hashlib.sha256(content).digest() != sha256:
-        raise altered()
-    return content
 
 
 def altered() -> RefusedError:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.consent.captures import BATCH_PURPOSE, EVIDENCE_PURPOSE
+from hub.consent.captured_evidence import EVIDENCE_PURPOSE
+from hub.consent.captures import BATCH_PURPOSE
 from hub.store.rekey import Place, Sealed
 
 CONSENT_PLACES: tuple[Place, ...] = (

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hub.audit.events import Decision, Kind
 from hub.audit.outbox import PendingEntry, append
 from hub.audit.receipts import Receipts
-from hub.consent.captures import opened_content, opened_slip
+from hub.consent.captured_evidence import opened_content
+from hub.consent.captures import opened_slip
 from hub.consent.record import AGREEMENT_TYPE, SIGNING_KEY, SignedTerms, is_genuine
 from hub.core.clock import Clock
 from hub.core.errors import RefusedError

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hub.audit.proof import Receipt
-from hub.consent import captures
-from hub.consent.captures import EVIDENCE_PURPOSE
+from hub.consent import captured_evidence
+from hub.consent.captured_evidence import EVIDENCE_PURPOSE, DestroyedEvidence
 from hub.consent.evidence import MediaType, check_content, piece_context, pieces_of
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
@@ -48,7 +48,7 @@ async def store_evidence(
         )
     now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
-        wanted = [each for each in await captures.evidence_wanted(conn, asker, sha256) if not each.is_uploaded]
+        wanted = [each for each in await captured_evidence.evidence_wanted(conn, asker, sha256) if not each.is_uploaded]
         if not wanted:
             return None
         for media_type in {each.media_type for each in wanted}:
@@ -58,7 +58,7 @@ async def store_evidence(
                 desk.keys.seal(EVIDENCE_PURPOSE, piece, piece_context(each.evidence_id.bytes, number))
                 for number, piece in enumerate(pieces_of(content))
             ]
-            await captures.store_evidence(conn, asker, each.evidence_id, len(content), pieces, now)
+            await captured_evidence.store_evidence(conn, asker, each.evidence_id, len(content), pieces, now)
         first = wanted[0]
         facts = {"capture": str(first.capture_id), "evidence": sha256.hex(), "size": len(content)}
         await record(
@@ -66,6 +66,28 @@ async def store_evidence(
             person=first.person_id, county=first.county,
         )  # fmt: skip
     return await desk.receipts.wait(ev, RECEIPT_SECONDS)
+
+
+async def destroy_evidence(
+    desk: ConsentDesk, asker: Asker, evidence_id: UUID, reason: str, operation: Operation
+) -> tuple[DestroyedEvidence, Receipt]:
+    """Destroy a picture on which a print was found after the decision; a consent that rests on it ends.
+
+    Raises EVIDENCE_UNKNOWN, and CAPTURE_CLOSED where the capture still waits: then it is rejected (PRINT_NOT_MASKED).
+    """
+    check_reason(reason)
+    now, ev = desk.clock(), uuid7()
+    async with desk.change() as conn:
+        gone = await captured_evidence.destroy_evidence(conn, asker, evidence_id, now, ev)
+        facts = {
+            "capture": str(gone.capture_id), "evidence": gone.sha256.hex(), "reason": reason,
+            "consent": None if gone.consent_id is None else str(gone.consent_id),
+        }  # fmt: skip
+        await record(
+            conn, desk, asker, Role.STEWARD.value, ev, "evidence:steward:destroyed", facts, operation=operation,
+            person=gone.person_id, purpose=gone.purpose, county=gone.county,
+        )  # fmt: skip
+    return gone, await desk.receipts.wait(ev, RECEIPT_SECONDS)
 
 
 async def read_evidence(
@@ -78,10 +100,10 @@ async def read_evidence(
     check_reason(reason)
     now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
-        found = await captures.read_evidence(conn, asker, evidence_id, now)
+        found = await captured_evidence.read_evidence(conn, asker, evidence_id, now)
         if not found.pieces:
             raise RefusedError("There is no such evidence for you to look at.", code="EVIDENCE_UNKNOWN")
-        content = captures.opened_content(desk.keys, evidence_id, found.sha256, found.pieces)
+        content = captured_evidence.opened_content(desk.keys, evidence_id, found.sha256, found.pieces)
         facts = {
             "capture": str(found.capture_id), "evidence": found.sha256.hex(), "reason": reason,
             "basis": None if found.basis_id is None else str(found.basis_id),

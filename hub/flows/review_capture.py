@@ -13,7 +13,7 @@ import asyncpg
 
 from hub.audit.events import Decision
 from hub.audit.proof import Receipt
-from hub.consent import captures, store
+from hub.consent import captured_evidence, captures, store
 from hub.consent.batch import Batch, ConsentSlip, Named
 from hub.consent.captures import CaptureState, ListedCapture, OpenCapture, OwnIndexes, RejectionCause
 from hub.consent.notice import notice_text
@@ -137,8 +137,8 @@ async def _verify(
     batch, slip = _opened(desk, found)
     for item in found.evidence:
         if item["isUploaded"]:
-            sealed = await captures.read_evidence(conn, asker, UUID(item["id"]), now)
-            captures.opened_content(desk.keys, UUID(item["id"]), sealed.sha256, sealed.pieces)
+            sealed = await captured_evidence.read_evidence(conn, asker, UUID(item["id"]), now)
+            captured_evidence.opened_content(desk.keys, UUID(item["id"]), sealed.sha256, sealed.pieces)
     request = await _request(conn, asker, found)
     if request is None or found.person_id is None or not set(slip.parts) <= set(request.parts):
         raise _closed()

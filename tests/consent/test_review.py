@@ -11,10 +11,13 @@ import pytest
 import pytest_asyncio
 
 from hub.core.clock import system_clock
+from hub.core.disclosure import Asker
 from hub.core.errors import HubError
 from hub.flows.account_desk import AccountDesk
 from hub.flows.change_device import end_device, list_devices, register_device
 from hub.flows.check_consents import check_consents
+from hub.flows.consent_change import Operation
+from hub.flows.hold_evidence import destroy_evidence
 from hub.sandbox.device import FieldDevice, picture_of
 from hub.store.database import Database, DbRole
 from tests.api.world import COUNTY
@@ -149,6 +152,25 @@ async def test_a_rejected_yes_never_counts_and_what_shows_a_print_is_destroyed(f
     other = await field.captured()
     await field.decide(other, accept=False, cause="PERSON_DENIES")
     assert (await read(field, "steward", await evidence_of(field, other)))["__typename"] == "EvidenceContent"
+
+
+async def test_a_print_that_is_found_too_late_is_destroyed_and_its_consent_ends(field: Field) -> None:
+    desk, operation = field.api.hub.ports.consents, Operation("destroy")
+    capture = await field.captured()
+    evidence = await evidence_of(field, capture)
+    steward = Asker("steward", "", "steward")
+    for asker, code in ((steward, "CAPTURE_CLOSED"), (Asker("steward-far", "", "x"), "EVIDENCE_UNKNOWN")):
+        with pytest.raises(HubError) as refused:
+            await destroy_evidence(desk, asker, evidence, "指印", operation)
+        assert refused.value.code == code
+    consent = (await field.decide(capture))["consentId"]
+    assert await field.sees()
+    gone, _ = await destroy_evidence(desk, steward, evidence, "指印", operation)
+    assert str(gone.consent_id) == consent
+    assert not await field.sees()
+    assert (await read(field, "steward", evidence))["code"] == "EVIDENCE_UNKNOWN"
+    with pytest.raises(HubError):
+        await destroy_evidence(desk, steward, evidence, "指印", operation)
 
 
 async def test_evidence_is_taken_only_as_announced_and_once(field: Field) -> None:

@@ -32,8 +32,9 @@ MAY_CALL = {
     "consent.in_force", "consent.record_of", "consent.revoke",
     "consent.bases", "consent.decide_basis", "consent.declare_basis", "consent.end_basis",
     # Consent captured in the field.
-    "consent.captures", "consent.evidence_wanted", "consent.flag_altered", "consent.form_for", "consent.open_capture",
-    "consent.open_device", "consent.own_holder", "consent.read_evidence", "consent.reject_capture",
+    "consent.captures", "consent.destroy_evidence", "consent.evidence_wanted", "consent.flag_altered",
+    "consent.form_for", "consent.open_capture", "consent.open_device", "consent.own_holder",
+    "consent.read_evidence", "consent.reject_capture",
     "consent.requests_shown", "consent.store_evidence", "consent.take_batch", "consent.verify_capture",
     # Benefit programmes.
     "benefit.assess", "benefit.decide_review", "benefit.open_reviews", "benefit.own_decisions",
