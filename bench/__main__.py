@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from bench import linkage_speed, report, tokens
+from bench import linkage_speed, report, rules, tokens
 from bench.files import Files
 from bench.ingest import Ingest
 from bench.merge_peer import MergePeer
@@ -61,8 +61,9 @@ async def measure(options: Options) -> dict[str, Any]:
         ]
         _tell("measuring the write path")
         await take_rounds(writing, options.rounds, load, _tell, extra=0)
-        _tell("measuring tokens and proofs")
+        _tell("measuring tokens, proofs, rules and consent")
         with tokens.variants() as proving:
+            proving += rules.variants()
             await take_rounds(proving, options.rounds, load, _tell, extra=0)
         stored = await disk(stage)
         queries = await stack.enter_async_context(Queries.open(stage, options))

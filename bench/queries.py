@@ -28,6 +28,9 @@ _COMPARED = 20
 _CONNECTIONS = (1, 8, 32)
 _WARM_UP_SECONDS = 0.5
 
+ONE_PERSON, MANY_PEOPLE = "statement by asyncpg, one person", "statement by asyncpg, 50 people"
+"""What one question costs as it is about more people."""
+
 
 @dataclass
 class Queries:
@@ -129,6 +132,8 @@ class Queries:
         below = [
             Variant("statement by asyncpg, 8 connections", "queries/s", _later(self._statement, 8, 1)),
             Variant("statement by asyncpg, 2 connections x 32 requests", "queries/s", _later(self._statement, 2, 32)),
+            Variant(ONE_PERSON, "people/s", _later(self._statement, 1, 1)),
+            Variant(MANY_PEOPLE, "people/s", _later(self._statement, 1, 50), "in two calls"),
             Variant("statement by pgbench, 8 connections", "queries/s", self._pgbench),
             Variant("audit log, 32 writers", "entries/s", self._append, "each with its receipt"),
         ]

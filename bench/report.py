@@ -12,6 +12,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from bench.queries import MANY_PEOPLE, ONE_PERSON
 from bench.rounds import Variant, ratio
 
 SCHEMA = "hub.bench/1"
@@ -64,6 +65,7 @@ def assemble(options: dict[str, Any], variants: list[Variant], facts: dict[str, 
     named = {variant.name: variant for variant in variants}
     ratios = {f"{one} / {other}": ratio(named[one], named[other]) for one, other in RATIOS}
     first = ratios[f"{HUB} / {NAIVE}"]
+    ratios[f"time of {MANY_PEOPLE} / {ONE_PERSON}"] = ratio(named[MANY_PEOPLE], named[ONE_PERSON], "p50_ms")
     ratios[f"CPU of the server per query: {NAIVE} / {HUB}"] = ratio(named[NAIVE], named[HUB], "server_ms")
     return {
         "schema": SCHEMA,

@@ -19,6 +19,7 @@ from hub.audit.outbox import operation_hash, seal_request
 from hub.core.fields import CLINIC_VALUE, RELIEF_VALUE
 from hub.core.ids import uuid7
 from hub.core.text import normalise_name
+from hub.flows.disclose import BATCH_MAX
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from hub.store.passwords import password_of
@@ -56,7 +57,7 @@ def wires(keys: KeyService, client: str, people: Sequence[tuple[str, str]]) -> l
 
 
 async def by_asyncpg(database: Database, texts: list[str], job: dict[str, Any]) -> dict[str, float]:
-    """``concurrency`` connections call the statement with ``batch`` requests each time."""
+    """``concurrency`` connections ask about ``batch`` people each time, in as many calls as that takes."""
     batch, until = job["batch"], 0.0
     latencies: list[float] = []
     place = 0
@@ -67,7 +68,8 @@ async def by_asyncpg(database: Database, texts: list[str], job: dict[str, Any]) 
         while (began := time.perf_counter()) < until:
             chosen = [texts[(place + n) % len(texts)].replace(_EV, str(uuid7())) for n in range(batch)]
             place += batch
-            rows = await statement.fetch(f"[{','.join(chosen)}]")
+            calls = [chosen[at : at + BATCH_MAX] for at in range(0, batch, BATCH_MAX)]
+            rows = [row for call in calls for row in await statement.fetch(f"[{','.join(call)}]")]
             if len(rows) != batch or any(row["person_id"] is None for row in rows):
                 raise RuntimeError("the statement did not answer every request")
             latencies.append(time.perf_counter() - began)

@@ -73,6 +73,7 @@ ROLE_GROUPS: dict[Role, frozenset[str]] = {
 """Groups of a role; a role that is not here is in none."""
 
 
+@lru_cache(maxsize=256)
 def part_key(part: Part) -> str:
     """How a part is written in the database and in the rules, for instance ``tax.grade/VALUE``."""
     return f"{part.category}/{part.form}"

@@ -6,7 +6,13 @@ The schema, the access rules, the consent records, the audit log and the operato
 from enum import IntEnum, StrEnum
 
 
-class Role(StrEnum):
+class Word(StrEnum):
+    """A name that is equal to its text and hashes like it: parts are looked up hundreds of times for each answer."""
+
+    __hash__ = str.__hash__
+
+
+class Role(Word):
     """In which capacity somebody acts."""
 
     RESIDENT = "RESIDENT"
@@ -29,7 +35,7 @@ class Role(StrEnum):
     PUBLIC = "PUBLIC"
 
 
-class Purpose(StrEnum):
+class Purpose(Word):
     """What data are wanted for; a disclosure has exactly one."""
 
     LOAN_APPLICATION = "LOAN_APPLICATION"
@@ -53,7 +59,7 @@ class Purpose(StrEnum):
     DIRECTORY = "DIRECTORY"
 
 
-class Category(StrEnum):
+class Category(Word):
     """A group of fields that is granted or withheld together."""
 
     TAX_REGISTRATION = "tax.registration"
@@ -90,7 +96,7 @@ FACT_CATEGORIES = (
 """The categories that agencies deliver, in the order of docs/CONTRACTS.md 2.7."""
 
 
-class Form(StrEnum):
+class Form(Word):
     """How much of a value is shown."""
 
     VALUE = "VALUE"
@@ -99,7 +105,7 @@ class Form(StrEnum):
     YES_NO = "YES_NO"
 
 
-class WithheldReason(StrEnum):
+class WithheldReason(Word):
     """Why a field is null although the caller asked; decided before any value is read."""
 
     NO_BASIS = "NO_BASIS"
@@ -112,7 +118,7 @@ class WithheldReason(StrEnum):
     MINOR = "MINOR"
 
 
-class AbsenceReason(StrEnum):
+class AbsenceReason(Word):
     """Why a *granted* field has no value.
 
     ``NOT_REPORTED``: no source said anything. ``STALE``, ``SOURCE_DOWN``: none could lately. ``UNAVAILABLE``: the hub
@@ -165,7 +171,7 @@ RETRIED_REASONS = (QuarantineReason.REF_MISSING, QuarantineReason.ID_MISSING_UNL
 """Reasons that are tried again at the end of every later pull."""
 
 
-class RefusalReason(StrEnum):
+class RefusalReason(Word):
     """Why a whole file is refused; the first in this order wins (docs/CONTRACTS.md 1.7)."""
 
     CONTROL_MISSING = "CONTROL_MISSING"
@@ -177,7 +183,7 @@ class RefusalReason(StrEnum):
     TOTAL_MISMATCH = "TOTAL_MISMATCH"
 
 
-class ConflictType(StrEnum):
+class ConflictType(Word):
     """Disagreements that are shown and never resolved by the machine (docs/CONTRACTS.md 1.3)."""
 
     NAME_DIFFERS = "NAME_DIFFERS"
@@ -185,7 +191,7 @@ class ConflictType(StrEnum):
     DECEASED_ACTIVE = "DECEASED_ACTIVE"
 
 
-class Attribute(StrEnum):
+class Attribute(Word):
     """What several sources can state about a person while a reader needs one value (docs/PRECEDENCE.md)."""
 
     MEMBERSHIP = "membership"
@@ -196,7 +202,7 @@ class Attribute(StrEnum):
     LIFE = "life"
 
 
-class Criterion(StrEnum):
+class Criterion(Word):
     """By what one statement goes before another; a precedence rule lists them in its own order."""
 
     LEGAL = "LEGAL"
@@ -204,7 +210,7 @@ class Criterion(StrEnum):
     RECENCY = "RECENCY"
 
 
-class Verification(StrEnum):
+class Verification(Word):
     """How far a source answers for a statement, best first."""
 
     REGISTER = "REGISTER"
@@ -212,7 +218,7 @@ class Verification(StrEnum):
     STATED = "STATED"
 
 
-class ChoiceReason(StrEnum):
+class ChoiceReason(Word):
     """Why a statement was chosen, or what it lost by."""
 
     ONLY_STATEMENT = "ONLY_STATEMENT"
@@ -223,7 +229,7 @@ class ChoiceReason(StrEnum):
     FIRST_LISTED = "FIRST_LISTED"
 
 
-class Confidence(StrEnum):
+class Confidence(Word):
     """How far a chosen value can be relied on (docs/PRECEDENCE.md)."""
 
     HIGH = "HIGH"
@@ -231,14 +237,14 @@ class Confidence(StrEnum):
     LOW = "LOW"
 
 
-class ChallengeCause(StrEnum):
+class ChallengeCause(Word):
     """Why a source is asked to look at one of its rows again."""
 
     LOST = "LOST"
     STALE = "STALE"
 
 
-class ChallengeOutcome(StrEnum):
+class ChallengeOutcome(Word):
     """How a challenge ended. The first three are a steward's (征信业管理条例 art. 25); the machine knows the first
     and the last.
     """
@@ -249,7 +255,7 @@ class ChallengeOutcome(StrEnum):
     DISSOLVED = "DISSOLVED"
 
 
-class LinkState(StrEnum):
+class LinkState(Word):
     """How a row is linked to a person: by number, by a reviewer, by the exact rule alone, not yet, or to nobody."""
 
     ID = "ID"
@@ -272,7 +278,7 @@ class LinkState(StrEnum):
 _CERTAIN_LINKS = frozenset({LinkState.ID, LinkState.CONFIRMED})
 
 
-class LinkVerdict(StrEnum):
+class LinkVerdict(Word):
     """What a reviewer decides about a row: this person, not the person it is linked to, or none of the candidates."""
 
     LINK = "LINK"
@@ -280,14 +286,14 @@ class LinkVerdict(StrEnum):
     NONE = "NONE"
 
 
-class AdverseRegime(StrEnum):
+class AdverseRegime(Word):
     """Under which law an adverse item stands: how long it is kept, and whether it can be repaired (docs/ADVERSE.md)."""
 
     CREDIT_REPORTING = "CREDIT_REPORTING"
     PUBLIC_CREDIT = "PUBLIC_CREDIT"
 
 
-class FactStatus(StrEnum):
+class FactStatus(Word):
     """Whether the value of a current fact may be shown to anyone."""
 
     CURRENT = "CURRENT"
@@ -295,7 +301,7 @@ class FactStatus(StrEnum):
     SUPPRESSED = "SUPPRESSED"
 
 
-class SourceStatus(StrEnum):
+class SourceStatus(Word):
     """How the pull of one source ended."""
 
     OK = "OK"

@@ -8,6 +8,7 @@ into the asker's own pseudonyms, and lets nothing go before the log has signed f
 import asyncio
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -206,16 +207,23 @@ class Discloser:
                     strict=True,
                 )
             ),
-            withheld=tuple(
-                WithheldPart(part_of(key), WithheldReason(reason)) for key, reason in _pairs(answer["withheld"])
-            ),
-            absent=tuple(AbsentPart(part_of(key), AbsenceReason(reason)) for key, reason in _pairs(answer["absent"])),
+            withheld=tuple(map(withheld_part, answer["withheld"])),
+            absent=tuple(map(_absent, answer["absent"])),
             basis_id=answer["basis_id"],
         )
 
 
-def _pairs(lines: list[str]) -> list[tuple[str, str]]:
-    return [(key, reason) for key, _, reason in (line.partition("=") for line in lines)]
+@lru_cache(maxsize=1024)
+def withheld_part(line: str) -> WithheldPart:
+    """``tax.grade/VALUE=NO_BASIS``, as the gate writes it."""
+    key, _, reason = line.partition("=")
+    return WithheldPart(part_of(key), WithheldReason(reason))
+
+
+@lru_cache(maxsize=1024)
+def _absent(line: str) -> AbsentPart:
+    key, _, reason = line.partition("=")
+    return AbsentPart(part_of(key), AbsenceReason(reason))
 
 
 def _fail(waiting: _Waiting, error: HubError) -> None:

@@ -158,13 +158,14 @@ class _Answer:
 
     def withheld(self) -> list[dict[str, Any]]:
         """One notice for each field asked for that is kept back, in the registry's order."""
+        askable = ASKABLE if self._purpose in PURPOSE_WORDS else frozenset()
         return [
             {
                 "field": place,
                 "category": part.category.value,
                 "form": part.form,
                 "reason": reason,
-                "canAskConsent": reason in ASKABLE and self._purpose in PURPOSE_WORDS,
+                "canAskConsent": reason in askable,
             }
             for place, part in self._places
             if (reason := self._withheld.get(part)) is not None
