@@ -26,7 +26,7 @@ from hub.connectors.registry import connector_for
 from hub.connectors.sources import kind_of, load_sources
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import Asker, SubjectByNumber
-from hub.core.fields import CLINIC_VALUE, RELIEF_VALUE
+from hub.core.fields import CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE
 from hub.core.names import Purpose, Role
 from hub.core.rows import Step
 from hub.flows.consent_change import ConsentDesk, Operation
@@ -53,7 +53,7 @@ EMPTY, STATEMENT, LOG, PEER = "bench_empty", "bench_statement", "bench_log", "be
 """Databases beside the hub's own: as migrated; a copy for the bare statement; an empty log; the peer's tables."""
 
 _AT_ONCE = 16
-_NEVER = frozenset({CLINIC_VALUE, RELIEF_VALUE})
+_NEVER = frozenset({CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE})
 """Parts that are open to no bank."""
 
 

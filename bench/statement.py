@@ -16,7 +16,7 @@ from bench.client import quantile
 from bench.documents import FULL, OFFICER, PURPOSE, variables
 from hub.access.parts import PARTS, part_key
 from hub.audit.outbox import operation_hash, seal_request
-from hub.core.fields import CLINIC_VALUE, RELIEF_VALUE
+from hub.core.fields import CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE
 from hub.core.ids import uuid7
 from hub.core.text import normalise_name
 from hub.flows.disclose import BATCH_MAX
@@ -35,7 +35,7 @@ CROSS JOIN LATERAL access.disclose(jsonb_set(r.body, '{0,ev}', to_jsonb(gen_rand
 
 def wires(keys: KeyService, client: str, people: Sequence[tuple[str, str]]) -> list[str]:
     """One request per person as hub/flows/disclose.py sends it, with a placeholder where each call's own id goes."""
-    parts = [part_key(part) for part in PARTS if part not in (CLINIC_VALUE, RELIEF_VALUE)]
+    parts = [part_key(part) for part in PARTS if part not in (CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE)]
     return [
         json.dumps(
             {
