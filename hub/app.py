@@ -20,6 +20,7 @@ from starlette.routing import Route
 from hub.access.approvals import check_approved
 from hub.access.publish import check_published
 from hub.audit.receipts import Receipts
+from hub.audit.sequencer import SIGNING_KEY as LOG_KEY
 from hub.audit.sequencer import Sequencer
 from hub.auth.authorize import AuthorizePages, Visitors
 from hub.auth.dpop import Nonces, Proof
@@ -69,6 +70,11 @@ from hub.store.keys import FileKeys, KeyService
 
 TOKEN_KEY = "tokens"  # noqa: S105 - the name of a key, not a key
 """Name of the key that signs access tokens."""
+
+LASTING_KEYS = (LOG_KEY, CONSENT_KEY)
+"""Signing keys that are made before the key folder is looked at, so that the database knows them; that of the rules was
+made when these were published.
+"""
 
 AUDITOR_CONNECTIONS = 2
 """Connections that may read the log; used by regulators' requests only."""
@@ -145,7 +151,8 @@ async def open_hub(
             await check_approved(owner, digest, production=True)
             await refuse_sandbox_accounts(owner)
         await check_precedence(owner, keys)
-        keys.signing_key(CONSENT_KEY)  # The only lasting one that no start has made yet.
+        for name in LASTING_KEYS:
+            keys.signing_key(name)
         await check_key_folder(owner, keys)
     finally:
         await owner.close()

@@ -44,6 +44,9 @@ PENDING_CHANNEL = "audit_pending"
 SIGNED_CHANNEL = "audit_signed"
 """Notified by the leader after each signed head; the payload is its size, or the payload that asked for a rehearsal."""
 
+SIGNING_KEY = "audit-log"
+"""Name of the key that signs the log's heads."""
+
 BATCH_LIMIT = 500
 """The most entries in one batch."""
 
@@ -204,7 +207,7 @@ class Sequencer:
                 return
             publisher = await self._database.connect(DbRole.SEQUENCER)
             await publisher.execute("SET synchronous_commit = off; SET lock_timeout = '3s'")
-            signer = Signer(self._origin, self._keys.signing_key("audit-log"))
+            signer = Signer(self._origin, self._keys.signing_key(SIGNING_KEY))
             edge = await self._begin(conn, publisher, signer)
             await publisher.add_listener(PENDING_CHANNEL, lambda _, __, ___, payload: self._called(str(payload)))
             self.failure = None
