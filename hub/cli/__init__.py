@@ -42,6 +42,7 @@ COMMANDS = {
     "guardian": "hub.cli.guardian",
     "access": "hub.cli.access",
     "programme": "hub.cli.programme",
+    "eligibility": "hub.cli.eligibility",
     "keys": "hub.cli.keys",
     "alerts": "hub.cli.alerts",
     "audit": "hub.cli.audit",

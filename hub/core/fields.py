@@ -126,6 +126,19 @@ FIELDS["BenefitEligibility.answer"] = FieldClass(
     "derived",
     "answer",
 )
+_parts(
+    "BenefitEligibility",
+    ELIGIBILITY,
+    "derived",
+    (
+        (
+            "signedAnswer",
+            _P2,
+            "签名的回答",
+            "The answer as an SD-JWT that can be checked without the hub, if asked for.",
+        ),
+    ),
+)
 _structure("Withheld", "field", "category", "form", "reason", "canAskConsent")
 _structure("Absent", "field", "category", "form", "reason")
 _structure("Provenance", "source", "sourceTime", "recordedAt", "sourceVersion", "validFrom", "validTo", "repaired")

@@ -6,13 +6,15 @@ nothing go before the log has signed for it.
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from uuid import UUID
 
 import asyncpg
 
 from hub.audit.proof import Receipt
 from hub.benefits.programme import Answer
+from hub.benefits.signed_answer import sign_answer
+from hub.core.clock import SHANGHAI
 from hub.core.disclosure import DisclosureRequest, SubjectByPseudonym
 from hub.core.errors import RefusedError
 from hub.core.ids import uuid7
@@ -41,6 +43,7 @@ class Assessment:
     decision_id: UUID | None
     decided_at: datetime | None
     valid_until: date | None
+    provider: str
 
 
 async def assess_eligibility(
@@ -87,4 +90,23 @@ def _assessment(desk: ConsentDesk, client_id: str, programme: str, told: asyncpg
         decision_id=told["decision_id"],
         decided_at=told["decided_at"],
         valid_until=told["valid_until"],
+        provider=told["organisation_id"],
+    )
+
+
+def signed_answer(desk: ConsentDesk, found: Assessment, holder: dict[str, str] | None) -> str | None:
+    """A yes or no as a text that can be checked without the hub; ``None`` where nothing can be said."""
+    if found.answer in (None, Answer.CANNOT_SAY) or found.valid_until is None or found.subject is None:
+        return None
+    return sign_answer(
+        desk.keys,
+        programme=found.programme,
+        version=found.version,
+        period=found.period,
+        answer=found.answer,
+        provider=found.provider,
+        subject=found.subject,
+        until=datetime.combine(found.valid_until, time(), SHANGHAI),
+        holder=holder,
+        now=desk.clock(),
     )

@@ -3,12 +3,13 @@
 import re
 from typing import Any, cast
 
+from hub.benefits.signed_answer import holder_key_of
 from hub.core.clock import iso
 from hub.core.disclosure import DisclosureRequest
-from hub.core.errors import RefusedError
+from hub.core.errors import InputError, RefusedError
 from hub.core.fields import ELIGIBILITY
 from hub.core.names import Purpose, WithheldReason
-from hub.flows.assess_eligibility import Assessment, assess_eligibility
+from hub.flows.assess_eligibility import Assessment, assess_eligibility, signed_answer
 from hub.schema.answer import ASKABLE
 from hub.schema.borrower import acting_problems, not_allowed, subject_of
 from hub.schema.context import Info
@@ -31,6 +32,12 @@ async def resolve_benefit_eligibility(
         problems.append((("input", "person", *subject[0][2:]), subject[1]))
     if not PROGRAMME.fullmatch(asked.programme):
         problems.append((("input", "programme"), "PROGRAMME_MALFORMED"))
+    holder = None
+    if asked.holder_key is not None:
+        try:
+            holder = holder_key_of(asked.holder_key)
+        except InputError as error:
+            problems.append((("input", "holderKey"), error.code))
     if problems or isinstance(subject, tuple):
         return invalid(context.language, *problems)
     request = DisclosureRequest(
@@ -55,6 +62,7 @@ async def resolve_benefit_eligibility(
         decision_id=cast(Any, None if found.decision_id is None else str(found.decision_id)),
         decided_at=None if found.decided_at is None else DateTime(iso(found.decided_at)),
         valid_until=None if found.valid_until is None else Date(found.valid_until.isoformat()),
+        signed_answer=signed_answer(context.ports.consents, found, holder) if asked.signed else None,
         withheld=cast(Any, _withheld(found)),
     )
 

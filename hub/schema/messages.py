@@ -55,6 +55,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ASKER_REFUSED": ("本系统不得征求同意。", "This system may not ask for consent."),
     "ASKER_UNKNOWN": ("调用方未登记。", "The asker is not registered."),
     "ASKER_SUSPENDED": ("调用方的登记已暂停或注销。", "The asker's registration is suspended or closed."),
+    "HOLDER_KEY_MALFORMED": ("持有人公钥应为 P-256 公钥（JWK）。", "A holder's key is a public P-256 key, as a JWK."),
     "DECISION_UNKNOWN": ("您没有此项决定，或它不是“否”。", "There is no such decision about you, or it is no refusal."),
     "REVIEW_STANDS": ("此项决定正在复核或已复核。", "The decision is under review, or was reviewed."),
     "ELIGIBILITY_REVIEW_UNKNOWN": ("没有可由您决定的此项复核。", "There is no such review for you to decide."),

@@ -27,8 +27,8 @@ version: they open nothing, and tell of a text that somebody has already only wh
 
 PSEUDONYMS = "pseudonyms"
 
-PASSING_SIGNERS = frozenset({"tokens"})
-"""Signing keys whose signatures live for minutes: removing the file and starting again makes a new one."""
+PASSING_SIGNERS = frozenset({"tokens", "eligibility"})
+"""Signing keys whose signatures live for minutes or a day: removing the file and starting again makes a new one."""
 
 VERSIONS_AT_MOST = 255
 """The version stands in one byte."""

@@ -2,6 +2,9 @@
 
 import json
 import random
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.benefits.condition import READABLE, Kind, check_condition, holds, leaves_of
+from hub.benefits.programme import programme_of
 from hub.core.errors import InputError
 from hub.core.fields import FIELDS
 from hub.store.database import Database, DbRole
@@ -55,6 +59,14 @@ def test_what_may_be_read_are_fields_of_records_and_no_amounts_names_or_anything
     assert not {part for part, _ in READABLE if part.startswith(("clinic", "bank.line", "conflict"))}
     refused = {"name", "amount", "balance", "totalBalance", "reliefType", "taxpayerName", "villageName", "contractNo"}
     assert not refused & {field for _, field in READABLE}
+
+
+def test_the_programme_in_the_documents_is_one() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", Path("docs/BENEFITS.md").read_text(encoding="utf-8"), re.DOTALL)
+    found = programme_of(tomllib.loads(text))
+    assert found.reads == ("adverse/VALUE", "tax.arrears/YES_NO")
+    with pytest.raises(InputError):
+        programme_of(tomllib.loads(text.replace("2027-10-01", "2026-10-01")))
 
 
 TRUTH = st.sampled_from([True, False, None])

@@ -1,12 +1,15 @@
 """A provider asks: yes, no or cannot say, recorded each time, worked out once in a period, and nothing of a record."""
 
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
+from hub.benefits.programme import Answer
+from hub.benefits.signed_answer import public_key, verify_answer
 from hub.core.clock import SHANGHAI
 from hub.store.database import DbRole
 from tests.api.test_consent_story import BOOK, GRANT, REQUEST, WITHDRAW, answer_to, ask_for, done
@@ -26,9 +29,16 @@ async def newest(benefits: Benefits) -> tuple[str, str]:
     return entry["what"], entry["dec"]
 
 
-async def test_an_answer_is_worked_out_once_in_a_period_and_every_question_is_recorded(benefits: Benefits) -> None:
+@pytest_asyncio.fixture(loop_scope="module")
+async def household(benefits: Benefits) -> None:
+    """An approved programme, and consent of the head of the household to what it reads."""
     await benefits.approve(programme("household", {"all": [SMALL, NO_ARREARS]}))
     await benefits.consent(HEAD, ["roster/VALUE", "tax.arrears/YES_NO"])
+
+
+async def test_an_answer_is_worked_out_once_in_a_period_and_every_question_is_recorded(
+    benefits: Benefits, household: None
+) -> None:
     before = await benefits.api.entries()
     first = await benefits.ask("household")
     assert (first["answer"], first["programmeVersion"], first["withheld"]) == ("NO", 1, [])
@@ -48,14 +58,18 @@ async def test_an_answer_is_worked_out_once_in_a_period_and_every_question_is_re
     # The person sees each question in his own list.
     reply = await benefits.api.ask(
         benefits.api.account_token("head"),
-        "{ accessHistory(first: 10) { ... on AccessConnection { edges { node { event } } } } }",
+        "{ accessHistory(first: 3) { ... on AccessConnection { edges { node { event } } } } }",
     )
     events = [edge["node"]["event"] for edge in reply.json()["data"]["accessHistory"]["edges"]]
     assert events.count("eligibility:client:asked") == 2
+    await benefits.set_section(HEAD.person_id, "tax.arrears/YES_NO", {"value": True})
 
 
-async def test_nobody_no_consent_other_purpose_and_gaps_in_the_consent_are_one_answer(benefits: Benefits) -> None:
-    await benefits.approve(programme("grade", leaf("paid", "tax.band/BAND", "taxPaidBand", "EQUALS", "x", over="SOME")))
+async def test_nobody_no_consent_other_purpose_and_gaps_in_the_consent_are_one_answer(
+    benefits: Benefits, household: None
+) -> None:
+    paid = leaf("paid", "tax.band/BAND", "taxPaidBand", "EQUALS", "x", over="SOME")
+    await benefits.approve(programme("grade", paid))
     sections = await benefits.api.owner.fetchval("SELECT md5(string_agg(body, '')) FROM record.section")
     asked = [
         {"idNumber": STRANGER_NUMBER, "name": "无人"},
@@ -87,7 +101,9 @@ async def test_nobody_no_consent_other_purpose_and_gaps_in_the_consent_are_one_a
     assert json.dumps((await benefits.reply("grade", asked[2])).json()["data"]) == json.dumps(replies[0]["data"])
 
 
-async def test_a_programme_is_its_organisations_own_and_only_while_it_may_be_asked(benefits: Benefits) -> None:
+async def test_a_programme_is_its_organisations_own_and_only_while_it_may_be_asked(
+    benefits: Benefits, household: None
+) -> None:
     await benefits.approve(
         programme("over", SMALL, begins_on=date(2024, 1, 1), ends_on=date(2025, 1, 1)), "household@1"
     )
@@ -101,10 +117,9 @@ async def test_a_programme_is_its_organisations_own_and_only_while_it_may_be_ask
         assert (await benefits.ask(wrong))["code"] == "INVALID_INPUT"
 
 
-async def test_a_provider_gets_no_part_of_a_record_whatever_it_asks(benefits: Benefits) -> None:
+async def test_a_provider_gets_no_part_of_a_record_whatever_it_asks(benefits: Benefits, household: None) -> None:
     """With a consent that names everything, by the profile and by the gate itself."""
     everything = ["adverse/VALUE", "identity/VALUE", "roster/VALUE", "tax.grade/VALUE"]
-    await benefits.withdraw(WIFE)
     await benefits.consent(WIFE, everything)
     token = await benefits.api.system_token("hospital-a")
     for purpose in ("BENEFIT_ELIGIBILITY", "LOAN_APPLICATION", "SELF_ACCESS"):
@@ -127,7 +142,6 @@ async def test_a_provider_gets_no_part_of_a_record_whatever_it_asks(benefits: Be
 
 
 async def test_without_the_audit_log_nothing_is_decided(benefits: Benefits) -> None:
-    await benefits.withdraw(HEAD)
     await benefits.consent(HEAD, ["roster/VALUE"], PROVIDER_B)
     await benefits.approve(programme("shop", SMALL, PROVIDER_B))
     owner = benefits.api.owner
@@ -139,16 +153,25 @@ async def test_without_the_audit_log_nothing_is_decided(benefits: Benefits) -> N
     assert reply.json()["data"] is None
     assert not await owner.fetchval("SELECT count(*) FROM benefit.decision WHERE programme_id = 'shop'")
     told = await benefits.ask("shop", provider=PROVIDER_B)
-    assert told["answer"] == "YES"
+    assert (told["answer"], told["signedAnswer"]) == ("YES", None)
     assert told["personId"] is not None
     again = await benefits.reply("shop", {}, PROVIDER_B, person={"borrowerId": told["personId"]})
     assert again.json()["data"]["benefitEligibility"] == told
+
+    # Signed where it is asked for: the same answer, under the provider's own id; nothing where nothing is said.
+    signed = await benefits.ask("shop", provider=PROVIDER_B, signed=True)
+    found = verify_answer(signed["signedAnswer"], public_key(benefits.api.keys), datetime.now(UTC))
+    assert (found.programme, found.answer, found.provider) == ("shop", Answer.YES, PROVIDER_B)
+    assert (found.subject, found.is_bound) == (told["personId"], False)
+    assert (await benefits.ask("shop", WIFE, PROVIDER_B, signed=True))["signedAnswer"] is None
+    wrong = await benefits.ask("shop", provider=PROVIDER_B, signed=True, holderKey="{}")
+    assert wrong["fields"] == [{"path": ["input", "holderKey"], "code": "HOLDER_KEY_MALFORMED"}]
 
 
 async def test_from_a_request_for_consent_to_an_answer_and_back(benefits: Benefits) -> None:
     """The person reads that the hub reads and gives nothing away; joint parts stop when another adult withdraws."""
     api = benefits.api
-    await api.owner.execute("DELETE FROM consent.basis WHERE organisation_id = $1", PROVIDER_B)
+    await benefits.approve(programme("shop", SMALL, PROVIDER_B))
     provider, parts = await api.system_token(PROVIDER_B), [{"category": "eligibility", "form": "YES_NO"}]
     for more, outcome in (("adverse", "InvalidInput"), ("roster", "ConsentRequested")):
         wanted = ask_for(

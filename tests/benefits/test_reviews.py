@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from hub.core.clock import system_clock
 from hub.flows.explain_decision import explain_to_auditor
@@ -36,16 +37,23 @@ def given(**facts: str) -> dict[str, Any]:
     return {"input": {"idempotencyKey": uuid.uuid4().hex} | facts}
 
 
-async def test_a_no_is_explained_reviewed_by_another_person_and_overturned(benefits: Benefits) -> None:
-    api = benefits.api
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def care(benefits: Benefits) -> None:
+    """A programme that nobody meets, consent of both adults, and two stewards."""
     for account, counties in (("steward", [COUNTY]), ("steward-far", ["533122"])):
-        await api.owner.execute(
-            "INSERT INTO auth.account (account_id, role, county_codes) VALUES ($1, 'STEWARD', $2)", account, counties
-        )
+        await benefits.api.owner.execute(
+            "INSERT INTO auth.account (account_id, role, county_codes) VALUES ($1, 'STEWARD', $2)"
+            " ON CONFLICT DO NOTHING",
+            account, counties,
+        )  # fmt: skip
     await benefits.approve(programme("care", {"all": [NO_ADVERSE, GRADE, SMALL, {"not": {"not": NO_ARREARS}}]}))
     await benefits.set_section(HEAD.person_id, "tax.grade/VALUE", None)
     for person in (HEAD, WIFE):
         await benefits.consent(person, PARTS)
+
+
+async def test_a_no_is_explained_reviewed_by_another_person_and_overturned(benefits: Benefits) -> None:
+    api = benefits.api
     first = await benefits.ask("care")
     assert first["answer"] == "NO"
     head, wife, steward = (api.account_token(name) for name in ("head", "wife", "steward"))
@@ -125,6 +133,7 @@ async def test_a_no_that_is_upheld_stays_and_is_not_reviewed_again(benefits: Ben
 async def test_the_rules_say_the_same_of_every_question_when_they_are_asked_again(benefits: Benefits) -> None:
     """Answered, denied, about nobody: what stands in the log follows from the rules of its time."""
     api = benefits.api
+    await benefits.ask("care")
     await benefits.reply("care", {"idNumber": STRANGER_NUMBER, "name": "无人"})
     await benefits.withdraw(WIFE)
     await benefits.ask("care", WIFE)

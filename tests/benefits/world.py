@@ -26,6 +26,7 @@ KINDS = ("tax-rest", "social-view", "clinic-sftp", "bank-files", "civil-soap")
 
 ASK = """query E($input: BenefitEligibilityInput!) { benefitEligibility(input: $input) { __typename
   ... on BenefitEligibility { programme programmeVersion period answer personId decisionId decidedAt validUntil
+    signedAnswer
     withheld { field category form reason canAskConsent } }
   ... on NotAllowed { code } ... on InvalidInput { code fields { path code } } } }"""
 
@@ -75,6 +76,18 @@ class Benefits:
             "INSERT INTO access.approver (account_id, public_key, registered_at, confirmed_at)"
             " VALUES ('security-1', $1, now(), now())", self.key.public_key().public_bytes_raw(),
         )  # fmt: skip
+        await self.sources()
+
+    async def clear(self) -> None:
+        """No programmes, decisions and consents any more, and every source in order."""
+        async with self.api.owner.transaction():
+            await self.api.owner.execute(
+                "ALTER TABLE benefit.programme DISABLE TRIGGER USER; DELETE FROM benefit.review;"
+                " DELETE FROM benefit.decision; DELETE FROM benefit.programme;"
+                " ALTER TABLE benefit.programme ENABLE TRIGGER USER;"
+                " DELETE FROM consent.use; DELETE FROM consent.quota; DELETE FROM consent.basis;"
+                " DELETE FROM access.officer_query"
+            )
         await self.sources()
 
     async def sources(self, kind: str | None = None, *, hours: int = 1, status: str = "OK") -> None:

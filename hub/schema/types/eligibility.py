@@ -34,6 +34,7 @@ class BenefitEligibility:
     decision_id: strawberry.ID | None
     decided_at: DateTime | None
     valid_until: Date | None
+    signed_answer: str | None
     withheld: list[Withheld]
 
 
@@ -45,6 +46,13 @@ class BenefitEligibilityInput:
     person: BorrowerKey = strawberry.field(description="被询问人。 The person, by number and name or by the own id.")
     officer: str | None = strawberry.field(
         default=None, description="经办人编号，系统必填。 The officer in whose name a system asks."
+    )
+    signed: bool = strawberry.field(
+        default=False, description="是否要可离线验证的签名回答，24小时内有效。 Also a signed answer, good for 24 hours."
+    )
+    holder_key: str | None = strawberry.field(
+        default=None,
+        description="持有人的 P-256 公钥（JWK），签名回答只归他使用。 Public key (JWK) of who alone may use it.",
     )
     idempotency_key: str | None = strawberry.field(
         default=None, description="重试用；同一键在一天内只计一次。 For retries; counts once within a day."
