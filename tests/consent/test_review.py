@@ -248,7 +248,7 @@ async def test_31_altered_evidence_blocks_a_capture_and_freezes_a_consent(
     mine = [await field.captured() for _ in range(3)]
     other = await field.captured()
     evidence = await evidence_of(field, mine[0])
-    piece = field.api.keys.seal("evidence", photo(7), evidence.bytes + bytes(4))
+    piece = field.api.keys.seal("evidence", b"another picture", evidence.bytes + bytes(4))
     await alter(field, "UPDATE consent.evidence_piece SET sealed = $2 WHERE evidence_id = $1", evidence, piece)
     await alter(field, "UPDATE consent.capture SET slip_hash = sha256('x') WHERE capture_id = $1::uuid", mine[1])
     await alter(
