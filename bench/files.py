@@ -23,8 +23,8 @@ from hub.connectors.formats.packed_lines import count_lines
 from hub.core.clock import day_of, system_clock
 from hub.core.ids import uuid7
 from hub.core.rows import FileRead, Step
-from hub.flows.read_ahead import read_ahead
-from hub.records.ledger import SourceInRun, merge_step
+from hub.flows.intake.read_ahead import read_ahead
+from hub.records.intake.ledger import SourceInRun, merge_step
 from hub.sandbox.feeds.clinic_files import ClinicFile, written
 from hub.sandbox.prefecture import Prefecture
 from hub.store.database import Database, DbRole

@@ -12,8 +12,8 @@ from bench.stage import EMPTY, Stage
 from hub.core.clock import system_clock
 from hub.core.ids import uuid7
 from hub.core.rows import Step
-from hub.flows.pull import SourceToPull
-from hub.records.ledger import SourceInRun, merge_step
+from hub.flows.intake.pull import SourceToPull
+from hub.records.intake.ledger import SourceInRun, merge_step
 from hub.store.database import Database, DbRole
 
 _OPEN = """

@@ -20,7 +20,7 @@ from hub.records.linkage import model
 from hub.records.linkage.locating import Locator
 from hub.records.linkage.scoring import Scored, score
 from hub.records.linkage.tables import Person, Unnamed, people_table, rows_table
-from hub.records.places import Gazetteer, VillageName
+from hub.records.people.places import Gazetteer, VillageName
 from hub.sandbox.feeds.roster import VillageRoster
 from hub.sandbox.feeds.unnumbered import BadRow, BadRowMaker
 from hub.sandbox.population import draw_population

@@ -31,10 +31,10 @@ import pyarrow as pa
 from hub.core.clock import day_of, years_before
 from hub.core.identifiers import ADULT_AGE
 from hub.core.ids import uuid7
+from hub.records.intake.payloads import seal_identity
 from hub.records.linkage import store
 from hub.records.linkage.scoring import WEIGHT_MIN, count_roster, make_linker, score, workspace
 from hub.records.linkage.tables import rows_table
-from hub.records.payloads import seal_identity
 from hub.sandbox.feeds.unnumbered import BadRowMaker
 from hub.sandbox.people import Person
 from hub.sandbox.population import draw_population

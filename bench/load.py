@@ -23,7 +23,7 @@ from bench.sizes import database_cpu_seconds, database_memory, postmaster
 from hub.connectors.registry import connector_for
 from hub.connectors.sources import kind_of, load_sources
 from hub.core.clock import day_of, system_clock
-from hub.flows.pull import SourceToPull, pull
+from hub.flows.intake.pull import SourceToPull, pull
 from hub.flows.receipts import receipt_desk
 from hub.sandbox.prefecture import yesterday
 from hub.sandbox.process import SandboxProcess

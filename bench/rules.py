@@ -15,7 +15,7 @@ from hub.core.clock import SHANGHAI
 from hub.core.disclosure import Disclosure, WithheldPart
 from hub.core.fields import FIELDS
 from hub.core.names import Purpose
-from hub.flows.disclose import withheld_part
+from hub.flows.disclosure.disclose import withheld_part
 from hub.schema.answer import borrower_profile
 
 _QUERIES = 1000

@@ -29,12 +29,12 @@ from hub.core.disclosure import Asker, SubjectByNumber
 from hub.core.fields import CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE
 from hub.core.names import Purpose, Role
 from hub.core.rows import Step
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.grant_consent import ConsentGrant, grant_consent
-from hub.flows.open_account import Account, open_account
-from hub.flows.pull import SourceToPull, pull
+from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.consent.grant_consent import ConsentGrant, grant_consent
+from hub.flows.consent.request_consent import ConsentRequest, request_consent
+from hub.flows.intake.pull import SourceToPull, pull
+from hub.flows.people.open_account import Account, open_account
 from hub.flows.receipts import receipt_desk
-from hub.flows.request_consent import ConsentRequest, request_consent
 from hub.sandbox.cast import RURAL_BANK, Cast
 from hub.sandbox.prefecture import yesterday
 from hub.sandbox.process import SandboxProcess

@@ -19,7 +19,7 @@ from hub.audit.outbox import operation_hash, seal_request
 from hub.core.fields import CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE
 from hub.core.ids import uuid7
 from hub.core.text import normalise_name
-from hub.flows.disclose import BATCH_MAX
+from hub.flows.disclosure.disclose import BATCH_MAX
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from hub.store.passwords import password_of
@@ -34,7 +34,9 @@ CROSS JOIN LATERAL access.disclose(jsonb_set(r.body, '{0,ev}', to_jsonb(gen_rand
 
 
 def wires(keys: KeyService, client: str, people: Sequence[tuple[str, str]]) -> list[str]:
-    """One request per person as hub/flows/disclose.py sends it, with a placeholder where each call's own id goes."""
+    """One request per person as hub/flows/disclosure/disclose.py sends it, with a placeholder where each call's own
+    id goes.
+    """
     parts = [part_key(part) for part in PARTS if part not in (CLINIC_VALUE, ELIGIBILITY, RELIEF_VALUE)]
     return [
         json.dumps(

@@ -39,24 +39,24 @@ from hub.consent.record import SIGNING_KEY as CONSENT_KEY
 from hub.core.clock import Clock, system_clock
 from hub.core.disclosure import UnspentProof
 from hub.core.errors import RefusedError, SettingsError, StoreError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.assist_resident import AssistanceDesk
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.disclose import Discloser
-from hub.flows.hold_evidence import store_evidence
-from hub.flows.load_precedence import load_precedence
-from hub.flows.load_rules import RuleTerms, load_rules
+from hub.flows.capture.hold_evidence import store_evidence
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.disclosure.disclose import Discloser
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.assist_resident import AssistanceDesk
+from hub.flows.people.sandbox_accounts import refuse_sandbox_accounts
 from hub.flows.readiness import Readiness
 from hub.flows.receipts import guard_file
-from hub.flows.rules_in_time import RulesInTime
-from hub.flows.sandbox_accounts import refuse_sandbox_accounts
-from hub.flows.shadow import Shadow
-from hub.flows.steward_desk import StewardDesk
+from hub.flows.rules.load_precedence import load_precedence
+from hub.flows.rules.load_rules import RuleTerms, load_rules
+from hub.flows.rules.rules_in_time import RulesInTime
+from hub.flows.rules.shadow import Shadow
+from hub.flows.stewards.steward_desk import StewardDesk
 from hub.portal.evidence import EvidenceUpload
 from hub.portal.metrics import metrics_app
 from hub.portal.middleware import BodyLimit, RequestFrame
 from hub.portal.routes import portal_routes
-from hub.records.precedence_store import check_precedence
+from hub.records.folding.precedence_store import check_precedence
 from hub.schema.context import Bearer, OperationContext, Ports
 from hub.schema.endpoint import Guarded
 from hub.schema.messages import language_of

@@ -1,7 +1,8 @@
 """Why a part was given or withheld: a recorded decision put before Cedar again, with the rules of its time or today's.
 
 Pure. The gate decides by a compiled table; here the rules themselves are asked, so this is also the check that the gate
-did what the rules say (hub/flows/shadow.py). A decision has two halves. Some requests end before any rule is looked at
+did what the rules say (hub/flows/rules/shadow.py). A decision has two halves. Some requests end before any rule is
+looked at
 (the asker may not ask, nobody fits the number, the day's limit is reached, a basis is used up): ``cause`` says which.
 All others follow from the rules, the basis and the circumstances recorded with the decision.
 """

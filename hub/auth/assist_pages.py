@@ -15,7 +15,7 @@ from hub.auth.sign_in import SignInDesk
 from hub.auth.sign_in_pages import Notice, Pages, go, notice_of, status_of
 from hub.core.errors import HubError, InputError
 from hub.core.fields import FIELDS
-from hub.flows.assist_resident import AssistanceDesk, AssistanceReason, Wanted, assist
+from hub.flows.people.assist_resident import AssistanceDesk, AssistanceReason, Wanted, assist
 
 REASONS: dict[AssistanceReason, Notice] = {
     AssistanceReason.NO_PHONE: ("没有手机", "No phone"),

@@ -27,10 +27,10 @@ from hub.consent.notice import HEIGHTENED_NOTICE, needs_written_notice, part_wor
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker
 from hub.core.errors import AuditError, HubError, InputError, RefusedError, StoreError
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.grant_consent import ConsentGrant, grant_consent
-from hub.flows.my_consents import RequestShown, my_requests
-from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
+from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.consent.grant_consent import ConsentGrant, grant_consent
+from hub.flows.consent.my_consents import RequestShown, my_requests
+from hub.flows.consent.refuse_consent import ConsentRefusal, refuse_consent
 from hub.store.database import DATABASE_ERRORS
 
 _FIELDS_MAX = 100

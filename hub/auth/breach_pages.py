@@ -11,8 +11,8 @@ from hub.auth.sign_in import SignInDesk
 from hub.auth.sign_in_pages import Pages, go, notice_of, status_of
 from hub.core.clock import iso
 from hub.core.errors import HubError, InputError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.breaches import breaches_to_decide, decide_breach
+from hub.flows.duties.breaches import breaches_to_decide, decide_breach
+from hub.flows.people.account_desk import AccountDesk
 
 
 class BreachPages:

@@ -17,10 +17,10 @@ from hub.auth.sign_in import SignInDesk
 from hub.auth.sign_in_pages import Notice, Pages, SignInPages, go, notice_of, sign_in_routes, status_of
 from hub.core.clock import SHANGHAI
 from hub.core.errors import HubError, InputError, RefusedError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.assist_resident import AssistanceDesk
-from hub.flows.decide_change import PendingChange, decide_change, pending_changes
-from hub.flows.enrol_passkey import Codes, enrol_passkey, find_enrolment
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.assist_resident import AssistanceDesk
+from hub.flows.people.decide_change import PendingChange, decide_change, pending_changes
+from hub.flows.people.enrol_passkey import Codes, enrol_passkey, find_enrolment
 
 VERBS: dict[str, Notice] = {
     "OPEN": ("开立账户", "Open an account"),

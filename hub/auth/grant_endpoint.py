@@ -18,8 +18,8 @@ from hub.consent.states import RevocationCause
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
 from hub.core.errors import RefusedError
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.revoke_consent import ConsentRevocation, revoke_consent
+from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.consent.revoke_consent import ConsentRevocation, revoke_consent
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 _NO_STORE = {"cache-control": "no-store"}

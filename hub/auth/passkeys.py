@@ -35,7 +35,7 @@ from webauthn.helpers.structs import (
 
 from hub.core.clock import SHANGHAI, Clock
 from hub.core.errors import RefusedError
-from hub.flows.begin_session import NewPasskey, PasskeyProof
+from hub.flows.people.begin_session import NewPasskey, PasskeyProof
 from hub.store.keys import KeyService
 
 ALGORITHMS = [

@@ -11,8 +11,8 @@ from prometheus_client import Counter
 
 from hub.auth.store import RegisteredClient
 from hub.core.errors import HubError
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.record_token_refusal import record_token_refusal
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.people.record_token_refusal import record_token_refusal
 
 LOG = logging.getLogger("hub.auth")
 

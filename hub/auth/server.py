@@ -32,9 +32,9 @@ from hub.auth.tokens import LIFETIME, Claims, Holder, InvalidTokenError, TokenIs
 from hub.core.clock import SHANGHAI, day_of
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.gate_wire import pseudonym_space
-from hub.flows.request_consent import ConsentRequest, request_consent
+from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.consent.request_consent import ConsentRequest, request_consent
+from hub.flows.disclosure.gate_wire import pseudonym_space
 
 ANSWER_WITHIN = timedelta(minutes=15)
 """How long the person who is asked through a browser may take; nobody is asked again later."""

@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from hub.auth.forms import Cookies
 from hub.core.names import Role
-from hub.flows.account_desk import AccountDesk
-from hub.flows.begin_session import Begun, digest_of
-from hub.flows.end_session import end_session
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.begin_session import Begun, digest_of
+from hub.flows.people.end_session import end_session
 
 SESSION_COOKIE = "hub-session"
 """The cookie's name, behind ``__Host-`` where the hub is reached over https."""

@@ -15,8 +15,8 @@ from hub.auth.page_files import file_routes, page_templates
 from hub.auth.passkeys import Passkeys
 from hub.auth.sign_in import SignInDesk
 from hub.core.errors import HubError, InputError, RefusedError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.begin_session import Begun, begin_by_code, begin_by_passkey
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.begin_session import Begun, begin_by_code, begin_by_passkey
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'self'; "

@@ -33,11 +33,11 @@ from hub.cli.steward import acting_auditor
 from hub.core.clock import SHANGHAI, iso, system_clock
 from hub.core.errors import InputError
 from hub.core.names import Category, Purpose, Role
-from hub.flows.approve_rules import ApprovalDesk, approve_rules, change_approver, propose_rules
-from hub.flows.change_reader import Reader, register_reader, remove_reader
-from hub.flows.explain_decision import Explanation, event_at, explain_to_auditor
+from hub.flows.people.change_reader import Reader, register_reader, remove_reader
 from hub.flows.receipts import receipt_desk
-from hub.flows.shadow import acknowledge
+from hub.flows.rules.approve_rules import ApprovalDesk, approve_rules, change_approver, propose_rules
+from hub.flows.rules.explain_decision import Explanation, event_at, explain_to_auditor
+from hub.flows.rules.shadow import acknowledge
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 

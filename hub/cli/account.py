@@ -15,13 +15,13 @@ from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import day_of, system_clock
 from hub.core.errors import InputError
 from hub.core.names import Role
-from hub.flows import change_account
-from hub.flows.account_desk import AccountDesk
-from hub.flows.account_holder import read_holder, resident_behind
-from hub.flows.change_account import Changed, NewAccount
-from hub.flows.enrol_passkey import issue_enrolment, revoke_passkey
-from hub.flows.issue_token import SANDBOX_PREFIX
-from hub.flows.list_accounts import list_accounts
+from hub.flows.people import change_account
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.account_holder import read_holder, resident_behind
+from hub.flows.people.change_account import Changed, NewAccount
+from hub.flows.people.enrol_passkey import issue_enrolment, revoke_passkey
+from hub.flows.people.issue_token import SANDBOX_PREFIX
+from hub.flows.people.list_accounts import list_accounts
 from hub.flows.receipts import receipt_desk
 from hub.settings import Settings
 from hub.store.database import DbRole

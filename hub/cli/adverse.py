@@ -11,12 +11,12 @@ from hub.cli.session import read_settings, run
 from hub.cli.steward import acting_steward, steward_desk
 from hub.core.clock import day_of, iso
 from hub.core.errors import InputError
-from hub.flows.purge_adverse import Purged, between_pulls, list_expired, purge_adverse
-from hub.flows.purge_quarantine import purge_quarantine
-from hub.flows.repair_adverse import Repair, RepairMade, repair_adverse
-from hub.flows.steward_desk import StewardAct
-from hub.records.adverse import regime_of
-from hub.records.quarantine_age import count_aged
+from hub.flows.duties.purge_adverse import Purged, between_pulls, list_expired, purge_adverse
+from hub.flows.duties.purge_quarantine import purge_quarantine
+from hub.flows.stewards.repair_adverse import Repair, RepairMade, repair_adverse
+from hub.flows.stewards.steward_desk import StewardAct
+from hub.records.adverse_items.adverse import regime_of
+from hub.records.held_back.quarantine_age import count_aged
 from hub.store.database import DbRole
 
 app = typer.Typer(help="Adverse items: purge and repair.", no_args_is_help=True)

@@ -15,9 +15,9 @@ from hub.audit.receipts import Receipts
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import day_of, iso, system_clock
 from hub.core.errors import InputError
-from hub.flows.operator_readings import alarms, outcomes
-from hub.flows.plant_canary import plant_canary
-from hub.flows.raise_alerts import close_one, raise_alerts, set_rule
+from hub.flows.duties.plant_canary import plant_canary
+from hub.flows.duties.raise_alerts import close_one, raise_alerts, set_rule
+from hub.flows.readings.operator_readings import alarms, outcomes
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys, KeyService

@@ -10,8 +10,8 @@ import typer
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import system_clock
 from hub.core.errors import InputError
-from hub.flows.assessments import Assessment, list_assessments, record_assessment
 from hub.flows.receipts import receipt_desk
+from hub.flows.rules.assessments import Assessment, list_assessments, record_assessment
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 

@@ -20,8 +20,8 @@ from hub.cli.session import open_database, read_settings, run, tell
 from hub.cli.steward import acting_auditor
 from hub.core.clock import system_clock
 from hub.core.errors import InputError
+from hub.flows.readings.replay_answer import ReplayQuery, replay_answer
 from hub.flows.receipts import guard_file, receipt_desk
-from hub.flows.replay_answer import ReplayQuery, replay_answer
 from hub.schema.replay import run_again
 from hub.settings import Settings
 from hub.store.database import Database, DbRole

@@ -7,7 +7,7 @@ import typer
 
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import iso, system_clock
-from hub.flows.operator_readings import declared_bases
+from hub.flows.readings.operator_readings import declared_bases
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys

@@ -16,7 +16,7 @@ from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import SHANGHAI, iso, system_clock
 from hub.core.errors import InputError
 from hub.core.names import Category
-from hub.flows.breaches import (
+from hub.flows.duties.breaches import (
     BreachAssessment,
     BreachDesk,
     BreachNotice,

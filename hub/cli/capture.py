@@ -16,10 +16,10 @@ from hub.cli.steward import acting_steward
 from hub.consent.captures import CaptureState, RejectionCause
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.hold_evidence import destroy_evidence, read_evidence
+from hub.flows.capture.hold_evidence import destroy_evidence, read_evidence
+from hub.flows.capture.review_capture import CaptureDecision, decide_capture, list_captures, masked, show_capture
+from hub.flows.consent.consent_change import ConsentDesk, Operation
 from hub.flows.receipts import receipt_desk
-from hub.flows.review_capture import CaptureDecision, decide_capture, list_captures, masked, show_capture
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 

@@ -14,8 +14,8 @@ from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.core.names import Attribute, ChallengeOutcome
-from hub.flows.close_challenge import close, export, for_source, list_for_operators
-from hub.records.challenge_store import Challenge, ChallengeFilter
+from hub.flows.stewards.close_challenge import close, export, for_source, list_for_operators
+from hub.records.folding.challenge_store import Challenge, ChallengeFilter
 
 app = typer.Typer(help="Rows that sources are asked to look at again.", no_args_is_help=True)
 

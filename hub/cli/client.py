@@ -15,9 +15,9 @@ from hub.cli.officer import owner_desk
 from hub.cli.session import operator_name, run
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
-from hub.flows.account_desk import AccountDesk
-from hub.flows.change_client import list_clients, rotate_keys, set_client_status
-from hub.flows.register_client import register_app, register_client
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.change_client import list_clients, rotate_keys, set_client_status
+from hub.flows.people.register_client import register_app, register_client
 
 app = typer.Typer(help="Systems that may ask.", no_args_is_help=True)
 app.add_typer(officer_app, name="officer")

@@ -11,8 +11,8 @@ from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.consent.receipt import terms_digest, verify_receipt
 from hub.consent.record import SIGNING_KEY, key_of, public_jwk
 from hub.core.errors import InputError
+from hub.flows.consent.register_endpoint import Endpoint, register_endpoint
 from hub.flows.receipts import receipt_desk
-from hub.flows.register_endpoint import Endpoint, register_endpoint
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 

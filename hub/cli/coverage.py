@@ -12,9 +12,9 @@ from rich.table import Table
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.cli.steward import acting_steward
 from hub.core.clock import system_clock
-from hub.flows.read_coverage import coverage_for_operator
+from hub.flows.readings.read_coverage import coverage_for_operator
 from hub.flows.receipts import receipt_desk
-from hub.records.coverage import AreaCoverage, AreaLevel, as_json, check_area
+from hub.records.folding.coverage import AreaCoverage, AreaLevel, as_json, check_area
 from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Coverage of the prefecture: complete, fresh and verified files.")

@@ -11,8 +11,8 @@ import typer
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import iso
 from hub.core.errors import InputError
-from hub.flows import change_device
-from hub.flows.account_desk import AccountDesk
+from hub.flows.capture import change_device
+from hub.flows.people.account_desk import AccountDesk
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys

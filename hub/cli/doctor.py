@@ -19,7 +19,7 @@ from hub.cli.doctor_people import check_people
 from hub.cli.finding import Finding
 from hub.cli.session import read_settings, run, tell
 from hub.core.errors import HubError, SettingsError
-from hub.flows.assessments import not_assessed
+from hub.flows.rules.assessments import not_assessed
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys

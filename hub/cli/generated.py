@@ -11,8 +11,8 @@ from hub.core.errors import SettingsError
 FILES = {
     "docs/SETTINGS.md": "hub.settings:as_markdown",
     "docs/FIELDS.md": "hub.core.fields:as_markdown",
-    "docs/PRECEDENCE.md": "hub.records.precedence:as_markdown",
-    "docs/ADVERSE-REGIMES.md": "hub.records.adverse:as_markdown",
+    "docs/PRECEDENCE.md": "hub.records.folding.precedence:as_markdown",
+    "docs/ADVERSE-REGIMES.md": "hub.records.adverse_items.adverse:as_markdown",
     "docs/AUDIT-EVENTS.md": "hub.audit.events:as_markdown",
     "docs/ACCESS-MATRIX.csv": "hub.access.matrix:current",
     "docs/consent-batch.schema.json": "hub.consent.batch:json_schema",

@@ -13,9 +13,9 @@ from hub.cli.session import run
 from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import day_of, iso
 from hub.core.errors import InputError
-from hub.flows.account_holder import read_holder
-from hub.flows.register_guardian import decide_guardian, end_guardian, list_guardians, register_guardian, sought
-from hub.records.guardians import EndCause, Ground, ListedGuardianship, Registration
+from hub.flows.consent.register_guardian import decide_guardian, end_guardian, list_guardians, register_guardian, sought
+from hub.flows.people.account_holder import read_holder
+from hub.records.people.guardians import EndCause, Ground, ListedGuardianship, Registration
 
 app = typer.Typer(help="Guardians of minors.", no_args_is_help=True)
 

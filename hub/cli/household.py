@@ -11,7 +11,7 @@ from hub.cli.steward import acting_steward
 from hub.core.clock import SHANGHAI, day_of, system_clock
 from hub.core.errors import InputError
 from hub.flows.receipts import receipt_desk
-from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.stewards.show_household import StewardQuery, show_households
 from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Household records.", no_args_is_help=True)

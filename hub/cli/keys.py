@@ -13,9 +13,9 @@ import typer
 from hub.cli.session import open_database, operator_name, read_settings, run, tell
 from hub.core.clock import iso, system_clock
 from hub.core.errors import InputError
-from hub.flows.back_up_keys import back_up_keys, drill, read_backup
+from hub.flows.keys.back_up_keys import back_up_keys, drill, read_backup
+from hub.flows.keys.rotate_keys import KeyDesk, key_status, reindex, retire_key, rotate_keys
 from hub.flows.receipts import receipt_desk
-from hub.flows.rotate_keys import KeyDesk, key_status, reindex, retire_key, rotate_keys
 from hub.store.database import DbRole
 from hub.store.key_backup import HOLDERS, NEEDED, open_backup, restore_folder
 from hub.store.keys import FileKeys

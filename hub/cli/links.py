@@ -14,9 +14,9 @@ from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.core.names import LinkState, LinkVerdict
-from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
-from hub.records.link_review import OPEN_STATES, QueuedReview, ReviewedRow, ReviewFilter
-from hub.records.links import list_links
+from hub.flows.stewards.review_links import LinkChoice, decide_link, list_open_reviews, show_review
+from hub.records.linkage.link_review import OPEN_STATES, QueuedReview, ReviewedRow, ReviewFilter
+from hub.records.linkage.links import list_links
 from hub.store.database import DbRole
 
 app = typer.Typer(help="Links of rows without a usable ID number.", no_args_is_help=True)
@@ -73,7 +73,7 @@ def list_command(
 def score_command() -> None:
     """Score every row that waits for a reviewer against the roster. It proposes and never links."""
     # Here, because the linkage library takes a second to load and the other commands do without.
-    from hub.flows.score_links import score_links
+    from hub.flows.intake.score_links import score_links
 
     async def work() -> None:
         async with steward_desk() as desk:

@@ -12,9 +12,9 @@ import typer
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import day_of, system_clock
 from hub.core.errors import InputError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.account_holder import check_holder, read_holder
-from hub.flows.officers import Officer, add_officers, remove_officer
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.account_holder import check_holder, read_holder
+from hub.flows.people.officers import Officer, add_officers, remove_officer
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys

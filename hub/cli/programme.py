@@ -12,9 +12,15 @@ from hub.access.approvals import read_private_key
 from hub.benefits.programme import read_programme
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import system_clock
-from hub.flows.approve_rules import ApprovalDesk
-from hub.flows.change_programmes import Version, approve_programme, list_programmes, propose_programme, retire_programme
+from hub.flows.disclosure.change_programmes import (
+    Version,
+    approve_programme,
+    list_programmes,
+    propose_programme,
+    retire_programme,
+)
 from hub.flows.receipts import receipt_desk
+from hub.flows.rules.approve_rules import ApprovalDesk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 

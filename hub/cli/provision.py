@@ -11,7 +11,7 @@ import typer
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import SHANGHAI
 from hub.core.errors import InputError
-from hub.flows.export_provisions import Exported, export_provisions
+from hub.flows.readings.export_provisions import Exported, export_provisions
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys

@@ -16,7 +16,7 @@ from hub.connectors.registry import connector_for
 from hub.connectors.sources import Source, kind_of, load_sources, select_sources
 from hub.core.clock import system_clock
 from hub.core.phases import Watcher
-from hub.flows.pull import PullRunningError, SourceToPull, pull
+from hub.flows.intake.pull import PullRunningError, SourceToPull, pull
 from hub.flows.receipts import receipt_desk
 from hub.settings import Settings
 from hub.store.keys import FileKeys

@@ -22,15 +22,15 @@ from hub.cli.steward import steward_act, steward_desk
 from hub.core.clock import iso, system_clock
 from hub.core.errors import InputError
 from hub.core.names import QuarantineReason
-from hub.flows.discard_quarantined import discard_row
-from hub.flows.export_quarantine import ExportFormat, export
-from hub.flows.readmit_quarantined import Readmitted, StillBreaksError, release_row, repair_row
-from hub.flows.recheck_quarantine import recheck_source
-from hub.flows.show_quarantined import show_row
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.quarantine import list_quarantine, require_source
-from hub.records.quarantine_entries import number_of
-from hub.records.quarantine_summary import QuarantineGroup, summarise_quarantine
+from hub.flows.stewards.discard_quarantined import discard_row
+from hub.flows.stewards.export_quarantine import ExportFormat, export
+from hub.flows.stewards.readmit_quarantined import Readmitted, StillBreaksError, release_row, repair_row
+from hub.flows.stewards.recheck_quarantine import recheck_source
+from hub.flows.stewards.show_quarantined import show_row
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.held_back.quarantine import list_quarantine, require_source
+from hub.records.held_back.quarantine_entries import number_of
+from hub.records.held_back.quarantine_summary import QuarantineGroup, summarise_quarantine
 from hub.store.database import DbRole
 
 app = typer.Typer(help="Rows that are held back.", no_args_is_help=True)

@@ -16,11 +16,11 @@ import typer
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import day_of, iso, system_clock
 from hub.core.errors import InputError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.account_holder import read_holder, resident_behind
-from hub.flows.assist_resident import AssistanceDesk, AssistanceReason, print_code, report_at_counter
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.disclose import Discloser
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.disclosure.disclose import Discloser
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.account_holder import read_holder, resident_behind
+from hub.flows.people.assist_resident import AssistanceDesk, AssistanceReason, print_code, report_at_counter
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys

@@ -6,7 +6,7 @@ import typer
 
 from hub.cli.session import open_database, read_settings, run
 from hub.core.clock import system_clock
-from hub.flows.destroy_kept import Due, due_now
+from hub.flows.duties.destroy_kept import Due, due_now
 from hub.store.database import DbRole
 
 app = typer.Typer(help="What is kept for a time only.")

@@ -11,9 +11,9 @@ from rich.table import Table
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import iso, system_clock
 from hub.core.errors import InputError
-from hub.flows.read_scorecards import check_days, scorecards_for_operator
+from hub.flows.readings.read_scorecards import check_days, scorecards_for_operator
 from hub.flows.receipts import receipt_desk
-from hub.records.scorecard import TRENDS, Trend
+from hub.records.intake.scorecard import TRENDS, Trend
 from hub.store.keys import FileKeys
 
 app = typer.Typer(help="State and scorecards of the sources.")

@@ -15,9 +15,9 @@ from hub.auth.tokens import InvalidTokenError, TokenVerifier
 from hub.cli.session import open_database, read_settings
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import Role
-from hub.flows.issue_token import SANDBOX_PREFIX
+from hub.flows.people.issue_token import SANDBOX_PREFIX
 from hub.flows.receipts import receipt_desk
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
 from hub.settings import Settings
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys, KeyService

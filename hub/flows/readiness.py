@@ -10,7 +10,7 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.errors import AuditError
-from hub.flows.shadow import Shadow
+from hub.flows.rules.shadow import Shadow
 from hub.store.database import DATABASE_ERRORS
 from hub.store.migrate import newest_revision
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
-from hub.flows.consent_change import Operation
+from hub.flows.consent.consent_change import Operation
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _STATUS = {"EVIDENCE_UNANNOUNCED": 404, "EVIDENCE_SIZE": 413, "EVIDENCE_MEDIA_TYPE": 415}

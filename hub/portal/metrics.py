@@ -187,7 +187,9 @@ def _of_worker(records: list[asyncpg.Record]) -> Metric:
 
 
 def _of_shadow(record: asyncpg.Record) -> list[Metric]:
-    """``hub_decisions_differ`` above 0 is an alarm: a decision was not what the rules say (hub/flows/shadow.py)."""
+    """``hub_decisions_differ`` above 0 is an alarm: a decision was not what the rules say
+    (hub/flows/rules/shadow.py).
+    """
     return [
         CounterMetricFamily(
             "hub_decisions_rechecked", "Recorded decisions run again through Cedar.", value=float(record["checked"])

@@ -19,9 +19,9 @@ from hub.audit.receipts import Receipts
 from hub.core.areas import COUNTIES
 from hub.core.errors import InputError, SettingsError
 from hub.core.names import Purpose, Role
-from hub.flows.issue_token import SANDBOX_PREFIX
-from hub.flows.open_account import Account, open_account
-from hub.flows.register_client import register_client
+from hub.flows.people.issue_token import SANDBOX_PREFIX
+from hub.flows.people.open_account import Account, open_account
+from hub.flows.people.register_client import register_client
 from hub.store.keys import KeyService
 
 LENDER_PURPOSES = (

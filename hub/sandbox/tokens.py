@@ -12,9 +12,9 @@ from hub.app import token_issuer
 from hub.auth.tokens import ACCOUNT_LIFETIME_MAX, LIFETIME
 from hub.core.errors import InputError, SettingsError, SourceError
 from hub.core.names import Role
-from hub.flows.account_desk import AccountDesk
-from hub.flows.issue_code import issue_code
-from hub.flows.issue_token import issue_token
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.issue_code import issue_code
+from hub.flows.people.issue_token import issue_token
 from hub.flows.receipts import receipt_desk
 from hub.sandbox.caller import SystemCaller
 from hub.sandbox.cast import RESIDENTS, STAFF, SYSTEMS, Cast, account_id

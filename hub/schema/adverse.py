@@ -4,7 +4,7 @@ import re
 
 from hub.core.clock import iso
 from hub.core.errors import InputError, RefusedError
-from hub.flows.state_on_adverse import OwnStatement, state_on_adverse
+from hub.flows.stewards.state_on_adverse import OwnStatement, state_on_adverse
 from hub.schema.borrower import KEY, Problem, not_allowed
 from hub.schema.context import Info, OperationContext
 from hub.schema.messages import text

@@ -7,8 +7,8 @@ import strawberry
 from hub.access.alerts import Alert
 from hub.core.clock import iso
 from hub.core.errors import RefusedError
-from hub.flows.consent_change import Operation
-from hub.flows.read_alerts import AlertsWanted, read_alerts
+from hub.flows.consent.consent_change import Operation
+from hub.flows.readings.read_alerts import AlertsWanted, read_alerts
 from hub.schema.borrower import not_allowed
 from hub.schema.context import Info
 from hub.schema.pages import Pages, page_info

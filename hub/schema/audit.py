@@ -13,9 +13,9 @@ from hub.audit.merkle import leaf_hash
 from hub.audit.proof import Receipt
 from hub.core.clock import SHANGHAI, iso
 from hub.core.errors import RefusedError
-from hub.flows.consent_change import Operation
-from hub.flows.read_history import HistoryPage, opened_categories, read_history
-from hub.flows.read_log import LogFilter, read_log
+from hub.flows.consent.consent_change import Operation
+from hub.flows.readings.read_history import HistoryPage, opened_categories, read_history
+from hub.flows.readings.read_log import LogFilter, read_log
 from hub.schema.borrower import Problem, field_ids, not_allowed
 from hub.schema.changing import ward_of
 from hub.schema.context import Info, OperationContext

@@ -2,7 +2,7 @@
 
 from hub.core.clock import iso
 from hub.core.disclosure import SubjectByNumber
-from hub.flows.declare_basis import Declaration, decide_basis, declare_basis, end_basis
+from hub.flows.consent.declare_basis import Declaration, decide_basis, declare_basis, end_basis
 from hub.schema.borrower import acting_problems, subject_of
 from hub.schema.changing import changed, key_problems, operation_of, uuid_of
 from hub.schema.consent import asked_parts

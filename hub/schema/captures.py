@@ -11,11 +11,10 @@ from hub.core.clock import iso
 from hub.core.disclosure import SubjectByNumber
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import Form, Purpose
-from hub.flows.capture_consents import capture_consents
-from hub.flows.capture_form import capture_form
-from hub.flows.consent_change import Operation
-from hub.flows.hold_evidence import read_evidence
-from hub.flows.review_capture import (
+from hub.flows.capture.capture_consents import capture_consents
+from hub.flows.capture.capture_form import capture_form
+from hub.flows.capture.hold_evidence import read_evidence
+from hub.flows.capture.review_capture import (
     CaptureDecision,
     CaptureShown,
     decide_capture,
@@ -23,6 +22,7 @@ from hub.flows.review_capture import (
     masked,
     show_capture,
 )
+from hub.flows.consent.consent_change import Operation
 from hub.schema.borrower import not_allowed, subject_of
 from hub.schema.changing import changed, id_of, key_problems, operation_of, refused, uuid_of
 from hub.schema.context import Info, OperationContext

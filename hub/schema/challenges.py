@@ -7,9 +7,9 @@ import strawberry
 from hub.core.clock import iso
 from hub.core.errors import RefusedError
 from hub.core.text import is_plain_text
-from hub.flows.close_challenge import read
-from hub.records.challenge_store import Challenge as Stored
-from hub.records.challenge_store import ChallengeFilter as Wanted
+from hub.flows.stewards.close_challenge import read
+from hub.records.folding.challenge_store import Challenge as Stored
+from hub.records.folding.challenge_store import ChallengeFilter as Wanted
 from hub.schema.borrower import not_allowed
 from hub.schema.context import Info
 from hub.schema.pages import Pages, page_info

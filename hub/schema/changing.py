@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from hub.core.errors import InputError, RefusedError
-from hub.flows.consent_change import Operation
+from hub.flows.consent.consent_change import Operation
 from hub.schema.borrower import KEY, Problem, not_allowed
 from hub.schema.context import OperationContext
 from hub.schema.messages import has_text, text

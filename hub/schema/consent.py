@@ -8,14 +8,14 @@ from hub.core.clock import iso
 from hub.core.disclosure import Part, SubjectByNumber
 from hub.core.errors import RefusedError
 from hub.core.names import Category, Form
-from hub.flows.agree_for_minor import ConsentAgreed as Agreed
-from hub.flows.agree_for_minor import ConsentAgreement, answer_request
-from hub.flows.grant_consent import ConsentGrant
-from hub.flows.my_consents import my_consents, my_requests, request_state
-from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
-from hub.flows.request_consent import ConsentRequest as Request
-from hub.flows.request_consent import request_consent
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.consent.agree_for_minor import ConsentAgreed as Agreed
+from hub.flows.consent.agree_for_minor import ConsentAgreement, answer_request
+from hub.flows.consent.grant_consent import ConsentGrant
+from hub.flows.consent.my_consents import my_consents, my_requests, request_state
+from hub.flows.consent.refuse_consent import ConsentRefusal, refuse_consent
+from hub.flows.consent.request_consent import ConsentRequest as Request
+from hub.flows.consent.request_consent import request_consent
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.schema.borrower import Problem, acting_problems, not_allowed, subject_of
 from hub.schema.changing import changed, id_of, key_problems, operation_of, refused, uuid_of, ward_of
 from hub.schema.context import Info

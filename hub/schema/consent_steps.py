@@ -5,10 +5,10 @@ import json
 import strawberry
 
 from hub.core.errors import InputError, RefusedError
-from hub.flows.consent_changes import PAGE_MAX, consent_changes
-from hub.flows.consent_receipt import consent_receipt
-from hub.flows.revoke_consent import ConsentRevocation, revoke_consent
-from hub.flows.suspend_consent import ConsentPause, suspend_consent
+from hub.flows.consent.consent_changes import PAGE_MAX, consent_changes
+from hub.flows.consent.consent_receipt import consent_receipt
+from hub.flows.consent.revoke_consent import ConsentRevocation, revoke_consent
+from hub.flows.consent.suspend_consent import ConsentPause, suspend_consent
 from hub.schema.borrower import acting_problems, not_allowed
 from hub.schema.changing import changed, id_of, key_problems, operation_of, refused, uuid_of
 from hub.schema.context import Info

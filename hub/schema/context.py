@@ -9,8 +9,8 @@ import strawberry
 
 from hub.core.clock import Clock
 from hub.core.disclosure import Asker, UnspentProof
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
 from hub.schema.messages import Language
 from hub.schema.ports import Disclosing, Keys, Proofs, Receipt
 from hub.schema.selection import Operation, Selections

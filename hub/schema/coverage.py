@@ -1,10 +1,10 @@
 """Resolver of the coverage, for officials within their area."""
 
 from hub.core.errors import InputError, RefusedError
-from hub.flows.consent_change import Operation
-from hub.flows.read_coverage import coverage_for_official
-from hub.records.coverage import AreaCoverage as Line
-from hub.records.coverage import AreaLevel, Counts, check_area
+from hub.flows.consent.consent_change import Operation
+from hub.flows.readings.read_coverage import coverage_for_official
+from hub.records.folding.coverage import AreaCoverage as Line
+from hub.records.folding.coverage import AreaLevel, Counts, check_area
 from hub.schema.borrower import not_allowed
 from hub.schema.context import Info
 from hub.schema.types.coverage import AreaCoverage, CoverageCount, CoverageReport

@@ -9,7 +9,7 @@ from hub.core.disclosure import DisclosureRequest
 from hub.core.errors import InputError, RefusedError
 from hub.core.fields import ELIGIBILITY
 from hub.core.names import Purpose, WithheldReason
-from hub.flows.assess_eligibility import Assessment, assess_eligibility, signed_answer
+from hub.flows.disclosure.assess_eligibility import Assessment, assess_eligibility, signed_answer
 from hub.schema.answer import ASKABLE
 from hub.schema.borrower import acting_problems, not_allowed, subject_of
 from hub.schema.context import Info

@@ -11,8 +11,8 @@ from hub.benefits.decisions import OpenReview, OwnDecision
 from hub.benefits.programme import Answer
 from hub.core.clock import iso
 from hub.core.errors import RefusedError
-from hub.flows.gate_wire import pseudonym_space
-from hub.flows.review_eligibility import (
+from hub.flows.disclosure.gate_wire import pseudonym_space
+from hub.flows.disclosure.review_eligibility import (
     decide_eligibility_review,
     explain_eligibility,
     list_open_reviews,

@@ -8,8 +8,8 @@ from hub.access.explain import Outcome, PartExplained
 from hub.core.clock import iso
 from hub.core.errors import RefusedError
 from hub.core.names import Role
-from hub.flows.consent_change import Operation
-from hub.flows.explain_decision import Explanation, explain_to_resident
+from hub.flows.consent.consent_change import Operation
+from hub.flows.rules.explain_decision import Explanation, explain_to_resident
 from hub.schema.borrower import not_allowed
 from hub.schema.context import Info
 from hub.schema.messages import Language, text

@@ -9,9 +9,9 @@ import strawberry
 from hub.core.clock import iso
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import LinkState
-from hub.flows.pull import PullRunningError
-from hub.flows.review_links import LinkChoice, decide_link, read_reviews, show_review
-from hub.records.link_review import (
+from hub.flows.intake.pull import PullRunningError
+from hub.flows.stewards.review_links import LinkChoice, decide_link, read_reviews, show_review
+from hub.records.linkage.link_review import (
     OPEN_STATES,
     QueuedReview,
     ReviewCandidate,

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from hub.core.errors import RefusedError
-from hub.flows.read_provisions import ProvisionsWanted, read_provisions
+from hub.flows.readings.read_provisions import ProvisionsWanted, read_provisions
 from hub.schema.audit import read_instant
 from hub.schema.borrower import not_allowed
 from hub.schema.changing import id_of, operation_of

@@ -8,19 +8,19 @@ import strawberry
 from hub.core.clock import iso
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.names import QuarantineReason
-from hub.flows.discard_quarantined import discard_row
-from hub.flows.list_quarantined import list_rows, summarise
-from hub.flows.pull import PullRunningError
-from hub.flows.quarantined_entry import EntryClosedError, NoSuchEntryError
-from hub.flows.readmit_quarantined import (
+from hub.flows.intake.pull import PullRunningError
+from hub.flows.stewards.discard_quarantined import discard_row
+from hub.flows.stewards.list_quarantined import list_rows, summarise
+from hub.flows.stewards.quarantined_entry import EntryClosedError, NoSuchEntryError
+from hub.flows.stewards.readmit_quarantined import (
     NotKeptError,
     Readmitted,
     StillBreaksError,
     release_row,
     repair_row,
 )
-from hub.records.quarantine import NoSuchSourceError
-from hub.records.quarantine_entries import number_of
+from hub.records.held_back.quarantine import NoSuchSourceError
+from hub.records.held_back.quarantine_entries import number_of
 from hub.schema.borrower import KEY, Problem, not_allowed
 from hub.schema.context import Info, OperationContext
 from hub.schema.messages import has_text, text

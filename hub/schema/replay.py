@@ -1,4 +1,4 @@
-"""Runs the operation of a past answer again, over what was disclosed then (hub/flows/replay_answer.py).
+"""Runs the operation of a past answer again, over what was disclosed then (hub/flows/readings/replay_answer.py).
 
 The same schema, the same executor, the same answer objects as for a living request; only the gate is another: it hands
 out what the log pins, and says whether the operation still asks for the parts that it asked for then.
@@ -13,7 +13,7 @@ import orjson
 from hub.access.parts import part_key
 from hub.core.disclosure import Disclosure, DisclosureRequest
 from hub.core.fields import IDENTITY
-from hub.flows.replay_answer import PastAnswer
+from hub.flows.readings.replay_answer import PastAnswer
 from hub.schema.context import Bearer, OperationContext, Ports
 from hub.schema.schema import build_schema
 from hub.schema.selection import Selections

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from hub.core.clock import iso
 from hub.core.errors import InputError, RefusedError
-from hub.flows.issue_report import issue_report
+from hub.flows.readings.issue_report import issue_report
 from hub.schema.borrower import KEY, not_allowed
 from hub.schema.changing import operation_of
 from hub.schema.context import Info

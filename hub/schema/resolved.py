@@ -11,8 +11,8 @@ import orjson
 from hub.core.clock import day_of
 from hub.core.disclosure import Part, Section
 from hub.core.names import Attribute
-from hub.records.resolution import Lost, Statement, age_days, resolve, told_apart
-from hub.records.statements import read_statements
+from hub.records.folding.resolution import Lost, Statement, age_days, resolve, told_apart
+from hub.records.folding.statements import read_statements
 
 PREFIX = "resolved."
 """Where resolved values stand in an answer; behind it comes the attribute."""

@@ -2,9 +2,9 @@
 
 from hub.core.clock import iso
 from hub.core.errors import InputError, RefusedError
-from hub.flows.consent_change import Operation
-from hub.flows.read_scorecards import check_days, scorecards_for_official
-from hub.records.scorecard import Trend
+from hub.flows.consent.consent_change import Operation
+from hub.flows.readings.read_scorecards import check_days, scorecards_for_official
+from hub.records.intake.scorecard import Trend
 from hub.schema.borrower import not_allowed
 from hub.schema.context import Info
 from hub.schema.types.problems import InvalidInput, NotAllowed, invalid

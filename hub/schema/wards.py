@@ -2,7 +2,7 @@
 
 from hub.core.clock import iso
 from hub.core.errors import RefusedError
-from hub.flows.list_wards import list_wards
+from hub.flows.consent.list_wards import list_wards
 from hub.schema.borrower import not_allowed
 from hub.schema.changing import id_of, operation_of
 from hub.schema.context import Info

@@ -12,15 +12,15 @@ import asyncpg
 
 from hub.audit.receipts import Receipts
 from hub.core.clock import Clock, day_of
-from hub.flows.breaches import watch_breaches
-from hub.flows.check_consents import check_consents
-from hub.flows.declare_basis import watch_bases
-from hub.flows.destroy_kept import destroy_kept
-from hub.flows.expire_consents import expire_consents
-from hub.flows.purge_adverse import purge_adverse
-from hub.flows.purge_quarantine import purge_quarantine
-from hub.flows.raise_alerts import raise_alerts
-from hub.flows.refresh_day import refresh_day
+from hub.flows.consent.check_consents import check_consents
+from hub.flows.consent.declare_basis import watch_bases
+from hub.flows.consent.expire_consents import expire_consents
+from hub.flows.duties.breaches import watch_breaches
+from hub.flows.duties.destroy_kept import destroy_kept
+from hub.flows.duties.purge_adverse import purge_adverse
+from hub.flows.duties.purge_quarantine import purge_quarantine
+from hub.flows.duties.raise_alerts import raise_alerts
+from hub.flows.intake.refresh_day import refresh_day
 from hub.store.keys import KeyService
 
 TRIES_A_DAY = 5

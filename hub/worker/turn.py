@@ -14,7 +14,7 @@ from types import TracebackType
 import asyncpg
 
 from hub.audit.receipts import Receipts
-from hub.flows.pull import PULL_LOCK, only_puller
+from hub.flows.intake.pull import PULL_LOCK, only_puller
 from hub.flows.receipts import receipt_desk
 from hub.store.database import Database
 from hub.store.keys import KeyService
@@ -86,7 +86,7 @@ class PullTurn:
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[Right]:
-        """The right for the length of a block. Raises :class:`~hub.flows.pull.PullRunningError`, or
+        """The right for the length of a block. Raises :class:`~hub.flows.intake.pull.PullRunningError`, or
         :class:`~hub.core.errors.AuditError` if nobody can lead the log.
         """
         self._holders += 1

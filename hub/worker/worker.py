@@ -20,9 +20,9 @@ from hub.connectors.registry import connector_for
 from hub.connectors.sources import Source, kind_of
 from hub.core.clock import Clock, system_clock
 from hub.core.errors import HubError, SettingsError, StoreError
-from hub.flows.deliver_changes import deliver_changes
-from hub.flows.pull import PullRunningError, Run, SourceToPull, pull_once
-from hub.records.circuits import circuit_of
+from hub.flows.consent.deliver_changes import deliver_changes
+from hub.flows.intake.pull import PullRunningError, Run, SourceToPull, pull_once
+from hub.records.intake.circuits import circuit_of
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from hub.worker.daily import JOBS, Day, Job, is_due, note_end, note_try

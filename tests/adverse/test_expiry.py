@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from hub.core.names import QuarantineReason
-from hub.records.sections import refresh_sections
+from hub.records.folding.sections import refresh_sections
 from hub.store.database import Database, DbRole
 from tests.adverse.items import DAO, arrears, troubled_loan
 from tests.records.world import BANK, World, consent, household, loan, member

@@ -10,8 +10,8 @@ from hub.audit.receipts import Receipts
 from hub.core.clock import SHANGHAI
 from hub.core.ids import uuid7
 from hub.core.names import Category, QuarantineReason
-from hub.flows.purge_adverse import Purged, list_expired, purge_adverse
-from hub.records.adverse import purge_marks, regimes
+from hub.flows.duties.purge_adverse import Purged, list_expired, purge_adverse
+from hub.records.adverse_items.adverse import purge_marks, regimes
 from hub.store.database import Database, DbRole
 from hub.worker.daily import JOBS, Day
 from tests.adverse.items import DAO, TAX_KEY, arrears, decision, troubled_loan

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.core.errors import SettingsError
 from hub.core.names import AdverseRegime, Category
-from hub.records.adverse import FILE, ended_on, is_over, item_id, last_day, read_regimes, regimes
+from hub.records.adverse_items.adverse import FILE, ended_on, is_over, item_id, last_day, read_regimes, regimes
 from hub.store.keys import FileKeys
 from tests.records.world import World
 

@@ -17,13 +17,13 @@ from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.identifiers import names_id_number
 from hub.core.ids import uuid7
-from hub.flows.pull import PULL_LOCK
-from hub.flows.purge_adverse import purge_adverse
-from hub.flows.repair_adverse import Repair, repair_adverse
-from hub.flows.show_household import StewardQuery, show_households
-from hub.flows.state_on_adverse import OwnStatement, state_on_adverse
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.adverse_notes import NewStatement, item_of_person, write_statement
+from hub.flows.duties.purge_adverse import purge_adverse
+from hub.flows.intake.pull import PULL_LOCK
+from hub.flows.stewards.repair_adverse import Repair, repair_adverse
+from hub.flows.stewards.show_household import StewardQuery, show_households
+from hub.flows.stewards.state_on_adverse import OwnStatement, state_on_adverse
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.adverse_items.adverse_notes import NewStatement, item_of_person, write_statement
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from tests.adverse.items import DAO, TAX_KEY, arrears, troubled_loan

@@ -16,10 +16,10 @@ from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Purpose
-from hub.flows import shadow as shadow_module
-from hub.flows.explain_decision import Explanation, explain_to_auditor
 from hub.flows.receipts import receipt_desk
-from hub.flows.shadow import Shadow, acknowledge
+from hub.flows.rules import shadow as shadow_module
+from hub.flows.rules.explain_decision import Explanation, explain_to_auditor
+from hub.flows.rules.shadow import Shadow, acknowledge
 from hub.portal.metrics import metrics_app
 from hub.store.database import Database, DbRole
 

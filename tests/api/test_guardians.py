@@ -15,7 +15,7 @@ from hub.core.clock import day_of, system_clock
 from hub.core.disclosure import Asker, DisclosureRequest, SubjectSelf
 from hub.core.names import Purpose
 from hub.core.text import normalise_name
-from hub.records.payloads import identity_context, seal_identity
+from hub.records.intake.payloads import identity_context, seal_identity
 from hub.store.database import Database
 from tests.auth.clients import jwks, new_key
 

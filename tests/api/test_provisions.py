@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from hub.access.legal_mode import LegalMode, kept_in
-from hub.flows.destroy_kept import destroy_kept, due_now
-from hub.flows.export_provisions import SPACE, export_provisions
+from hub.flows.duties.destroy_kept import destroy_kept, due_now
+from hub.flows.readings.export_provisions import SPACE, export_provisions
 from hub.store.database import DbRole
 
 from .test_consent_story import done

@@ -10,9 +10,9 @@ from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.core.disclosure import Asker, SubjectByNumber
 from hub.core.names import Purpose
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.grant_consent import ConsentGrant, grant_consent
-from hub.flows.request_consent import ConsentRequest, request_consent
+from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.consent.grant_consent import ConsentGrant, grant_consent
+from hub.flows.consent.request_consent import ConsentRequest, request_consent
 from hub.store.database import DbRole
 from tests.disclosure.world import HEAD, Person, Reply, World
 

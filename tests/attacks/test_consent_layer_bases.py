@@ -15,9 +15,16 @@ from hub.consent.states import RevocationCause
 from hub.core.clock import system_clock
 from hub.core.disclosure import Asker, SubjectByNumber
 from hub.core.errors import HubError
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.declare_basis import BasisDeclared, Declaration, decide_basis, declare_basis, end_basis, watch_bases
-from hub.flows.revoke_consent import ConsentRevocation, revoke_consent
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.consent.declare_basis import (
+    BasisDeclared,
+    Declaration,
+    decide_basis,
+    declare_basis,
+    end_basis,
+    watch_bases,
+)
+from hub.flows.consent.revoke_consent import ConsentRevocation, revoke_consent
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.disclosure.world import BANK_A, COUNTY, FAR, HEAD, HOUSEHOLD, STRANGER, WIFE, Person, World

@@ -11,10 +11,10 @@ import pytest
 
 from hub.consent.states import RevocationCause
 from hub.core.errors import RefusedError
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.revoke_consent import ConsentRevocation, revoke_consent
-from hub.flows.suspend_consent import ConsentPause, suspend_consent
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.consent.revoke_consent import ConsentRevocation, revoke_consent
+from hub.flows.consent.suspend_consent import ConsentPause, suspend_consent
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.disclosure.world import HEAD, NOBODY, STRANGER, WIFE, World

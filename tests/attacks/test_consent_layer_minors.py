@@ -15,11 +15,11 @@ from hub.consent.record import AGREEMENT_TYPE, sign_terms
 from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import Role
-from hub.flows.change_account import NewAccount, open_account
-from hub.flows.check_consents import check_consents
-from hub.flows.register_guardian import end_guardian
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
-from hub.records.guardians import EndCause
+from hub.flows.consent.check_consents import check_consents
+from hub.flows.consent.register_guardian import end_guardian
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.people.change_account import NewAccount, open_account
+from hub.records.people.guardians import EndCause
 from hub.store.database import Database, DbRole
 from tests.consent.minors_world import ASKER, HEAD, PARTS, TEEN, WIFE, Minors, act, minors_world, years_ago
 from tests.disclosure.world import ALL_PARTS, CHILD, STRANGER, Person, Reply

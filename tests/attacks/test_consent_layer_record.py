@@ -14,11 +14,11 @@ from hub.consent.receipt import verify_receipt
 from hub.core.canonical import digest
 from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
-from hub.flows.check_consents import check_consents
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.consent_receipt import consent_receipt
-from hub.flows.grant_consent import ConsentGrant, grant_consent
-from hub.flows.my_consents import my_requests
+from hub.flows.consent.check_consents import check_consents
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.consent.consent_receipt import consent_receipt
+from hub.flows.consent.grant_consent import ConsentGrant, grant_consent
+from hub.flows.consent.my_consents import my_requests
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.disclosure.world import BANK_A, HEAD, World

@@ -14,8 +14,8 @@ from hub.audit.export import export_bundle
 from hub.audit.verify import verify_bundle
 from hub.core.errors import AuditError, InputError
 from hub.core.names import Category
-from hub.flows.approve_rules import ApprovalDesk
-from hub.flows.change_reader import Reader, register_reader, remove_reader
+from hub.flows.people.change_reader import Reader, register_reader, remove_reader
+from hub.flows.rules.approve_rules import ApprovalDesk
 from hub.store.database import Database, DbRole
 from hub.store.server import EmbeddedServer
 from tests.done.served import COUNTY, HEAD, OTHER_COUNTY, Served, served_hub

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.core.published import CELL, told
-from hub.records.coverage import AreaCoverage, AreaLevel, as_told, summed
+from hub.records.folding.coverage import AreaCoverage, AreaLevel, as_told, summed
 
 VILLAGES = ("533103102203", "533103102204", "533103103201", "533124101201")
 THRESHOLDS = st.floats(0, 1, exclude_max=True)

@@ -11,7 +11,7 @@ import pytest
 
 from hub.core.errors import RefusedError
 from hub.core.identifiers import id_check_character
-from hub.flows.change_programmes import approve_programme, propose_programme, retire_programme
+from hub.flows.disclosure.change_programmes import approve_programme, propose_programme, retire_programme
 from hub.store.database import Database
 from tests.api.world import HEAD, NOBODY, Person
 from tests.benefits.world import NO_ADVERSE, NO_ARREARS, Benefits, leaf, programme, running_benefits

@@ -14,11 +14,11 @@ from hub.access.publish import publish
 from hub.app import build_metrics, open_hub
 from hub.core.clock import SHANGHAI
 from hub.core.errors import AuditError
-from hub.flows.destroy_kept import destroy_kept
-from hub.flows.operator_readings import alarms, declared_bases, outcomes
-from hub.flows.plant_canary import Canary, plant_canary
-from hub.flows.raise_alerts import Raised, close_one, raise_alerts
-from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.duties.destroy_kept import destroy_kept
+from hub.flows.duties.plant_canary import Canary, plant_canary
+from hub.flows.duties.raise_alerts import Raised, close_one, raise_alerts
+from hub.flows.readings.operator_readings import alarms, declared_bases, outcomes
+from hub.flows.stewards.show_household import StewardQuery, show_households
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.api.world import BANK_A, COUNTY, HEAD, STRANGER_NUMBER, WIFE, Api, Person, Visitors, settings_in

@@ -19,9 +19,9 @@ from hub.audit.sequencer import Sequencer
 from hub.core.disclosure import Asker, DisclosureRequest, SubjectByNumber
 from hub.core.errors import RefusedError
 from hub.core.names import Purpose
-from hub.flows.disclose import Discloser
-from hub.flows.even_time import in_even_time
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.disclosure.disclose import Discloser
+from hub.flows.disclosure.even_time import in_even_time
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.attacks.consent_world import OPERATION, given, me, open_desk

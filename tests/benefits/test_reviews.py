@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from hub.core.clock import system_clock
-from hub.flows.explain_decision import explain_to_auditor
-from hub.flows.recorded_decision import ANSWERS
+from hub.flows.rules.explain_decision import explain_to_auditor
+from hub.flows.rules.recorded_decision import ANSWERS
 from tests.api.test_consent_story import done
 from tests.api.world import COUNTY, HEAD, STRANGER_NUMBER, WIFE
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.benefits.programme import Programme, programme_of
 from hub.core.text import normalise_name
-from hub.flows.approve_rules import ApprovalDesk
-from hub.flows.change_programmes import Version, approve_programme, propose_programme
+from hub.flows.disclosure.change_programmes import Version, approve_programme, propose_programme
+from hub.flows.rules.approve_rules import ApprovalDesk
 from hub.store.database import Database
 from tests.api.world import COUNTY, HEAD, HOUSEHOLD, Api, Person, running_api
 from tests.auth.clients import jwks, new_key

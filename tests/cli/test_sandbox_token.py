@@ -15,8 +15,8 @@ from hub.audit.history import list_accesses
 from hub.auth.tokens import TokenVerifier
 from hub.core.errors import InputError
 from hub.core.names import Role
-from hub.flows.issue_token import issue_token
-from hub.flows.open_account import Account, open_account
+from hub.flows.people.issue_token import issue_token
+from hub.flows.people.open_account import Account, open_account
 from hub.flows.receipts import receipt_desk
 from hub.sandbox.cast import RESIDENTS, STAFF, SYSTEMS
 from hub.sandbox.tokens import check_minutes, names_by_role, person_token, resolve

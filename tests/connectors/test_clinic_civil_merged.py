@@ -7,7 +7,7 @@ import pytest
 
 from hub.connectors.agencies import civil
 from hub.core.rows import Step
-from hub.records.ledger import SourceInRun, merge_step
+from hub.records.intake.ledger import SourceInRun, merge_step
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from tests.connectors import civil_agency, clinic_agency

@@ -16,7 +16,7 @@ import httpx
 from PIL import Image
 
 from hub.core.text import normalise_name
-from hub.flows.change_account import HOLDER_PURPOSE
+from hub.flows.people.change_account import HOLDER_PURPOSE
 from hub.sandbox.device import FieldDevice, picture_of
 from hub.store.database import Database
 from tests.api.world import BANK_A, COUNTY, HEAD, Api, Person, borrower, running_api

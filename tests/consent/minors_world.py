@@ -12,15 +12,15 @@ from hub.core.clock import day_of, system_clock
 from hub.core.disclosure import Asker, SubjectByNumber
 from hub.core.names import Purpose
 from hub.core.text import normalise_name
-from hub.flows.agree_for_minor import ConsentAgreed, ConsentAgreement, answer_request
-from hub.flows.change_account import Holder
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.grant_consent import ConsentGrant, ConsentGranted
-from hub.flows.register_guardian import decide_guardian, register_guardian, sought
-from hub.flows.request_consent import ConsentRequest, request_consent
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.guardians import Ground, Registration
-from hub.records.payloads import identity_context, seal_identity
+from hub.flows.consent.agree_for_minor import ConsentAgreed, ConsentAgreement, answer_request
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.consent.grant_consent import ConsentGrant, ConsentGranted
+from hub.flows.consent.register_guardian import decide_guardian, register_guardian, sought
+from hub.flows.consent.request_consent import ConsentRequest, request_consent
+from hub.flows.people.change_account import Holder
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.intake.payloads import identity_context, seal_identity
+from hub.records.people.guardians import Ground, Registration
 from hub.store.database import Database
 from hub.store.keys import FileKeys
 from tests.attacks.consent_world import OPERATION, me, open_desk

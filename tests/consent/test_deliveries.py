@@ -20,12 +20,12 @@ from hub.consent.webhook import Message, check_endpoint, is_public, send
 from hub.core.canonical import text_digest
 from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
-from hub.flows.consent_change import ConsentDesk
-from hub.flows.consent_changes import consent_changes
-from hub.flows.deliver_changes import deliver_changes
-from hub.flows.expire_consents import expire_consents
-from hub.flows.register_endpoint import Endpoint, register_endpoint
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.consent.consent_change import ConsentDesk
+from hub.flows.consent.consent_changes import consent_changes
+from hub.flows.consent.deliver_changes import deliver_changes
+from hub.flows.consent.expire_consents import expire_consents
+from hub.flows.consent.register_endpoint import Endpoint, register_endpoint
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.attacks.consent_world import OPERATION, PARTS, asked, given, me, open_desk, recorded, shows_nothing

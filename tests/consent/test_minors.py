@@ -11,16 +11,16 @@ import pytest_asyncio
 from hub.consent.minors import Party
 from hub.core.clock import SHANGHAI, full_years
 from hub.core.errors import InputError, RefusedError
-from hub.flows.agree_for_minor import ConsentAgreed
-from hub.flows.change_account import Holder
-from hub.flows.grant_consent import ConsentGrant, ConsentGranted, grant_consent
-from hub.flows.list_wards import list_wards
-from hub.flows.my_consents import my_consents, my_requests
-from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
-from hub.flows.register_guardian import decide_guardian, end_guardian, sought
-from hub.flows.suspend_consent import ConsentPause, suspend_consent
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
-from hub.records.guardians import EndCause
+from hub.flows.consent.agree_for_minor import ConsentAgreed
+from hub.flows.consent.grant_consent import ConsentGrant, ConsentGranted, grant_consent
+from hub.flows.consent.list_wards import list_wards
+from hub.flows.consent.my_consents import my_consents, my_requests
+from hub.flows.consent.refuse_consent import ConsentRefusal, refuse_consent
+from hub.flows.consent.register_guardian import decide_guardian, end_guardian, sought
+from hub.flows.consent.suspend_consent import ConsentPause, suspend_consent
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.people.change_account import Holder
+from hub.records.people.guardians import EndCause
 from hub.store.database import Database
 from tests.attacks.consent_world import OPERATION, me, written
 from tests.consent.minors_world import AUNT, HEAD, KID, PARTS, TEEN, WIFE, Minors, act, minors_world, years_ago

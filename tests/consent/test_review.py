@@ -13,11 +13,11 @@ import pytest_asyncio
 from hub.core.clock import system_clock
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.change_device import end_device, list_devices, register_device
-from hub.flows.check_consents import check_consents
-from hub.flows.consent_change import Operation
-from hub.flows.hold_evidence import destroy_evidence
+from hub.flows.capture.change_device import end_device, list_devices, register_device
+from hub.flows.capture.hold_evidence import destroy_evidence
+from hub.flows.consent.check_consents import check_consents
+from hub.flows.consent.consent_change import Operation
+from hub.flows.people.account_desk import AccountDesk
 from hub.sandbox.device import FieldDevice, picture_of
 from hub.store.database import Database, DbRole
 from tests.api.world import COUNTY

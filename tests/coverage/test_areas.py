@@ -3,7 +3,7 @@
 import pytest
 
 from hub.core.errors import InputError
-from hub.records.coverage import AreaLevel, check_area
+from hub.records.folding.coverage import AreaLevel, check_area
 
 
 @pytest.mark.parametrize(

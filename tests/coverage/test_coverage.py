@@ -10,9 +10,9 @@ import pytest
 from hub.core.clock import SHANGHAI
 from hub.core.names import QuarantineReason
 from hub.core.rows import RowKind
-from hub.flows.read_coverage import coverage_for_operator
+from hub.flows.readings.read_coverage import coverage_for_operator
 from hub.flows.receipts import receipt_desk
-from hub.records.coverage import PREFECTURE, AreaCoverage, AreaLevel, derive_missing, read_coverage
+from hub.records.folding.coverage import PREFECTURE, AreaCoverage, AreaLevel, derive_missing, read_coverage
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from tests.records.world import (

@@ -17,12 +17,12 @@ from hub.core.clock import system_clock
 from hub.core.disclosure import Asker, SubjectByNumber
 from hub.core.errors import AuditError, HubError, InputError, RefusedError
 from hub.core.names import Purpose
-from hub.flows.consent_change import ConsentDesk, Operation
-from hub.flows.grant_consent import ConsentGrant, ConsentGranted, grant_consent
-from hub.flows.my_consents import my_consents, my_requests, request_state
-from hub.flows.refuse_consent import ConsentRefusal, refuse_consent
-from hub.flows.request_consent import ConsentRequest, ConsentRequested, request_consent
-from hub.flows.withdraw_consent import ConsentWithdrawal, withdraw_consent
+from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.consent.grant_consent import ConsentGrant, ConsentGranted, grant_consent
+from hub.flows.consent.my_consents import my_consents, my_requests, request_state
+from hub.flows.consent.refuse_consent import ConsentRefusal, refuse_consent
+from hub.flows.consent.request_consent import ConsentRequest, ConsentRequested, request_consent
+from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.store.database import DbRole
 
 from .world import BANK_A, BANK_B, CHILD, DEAD, HEAD, STRANGER, WIFE, Person, World

@@ -12,7 +12,7 @@ import pytest
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
 from hub.core.errors import HubError
-from hub.flows.disclose import Discloser
+from hub.flows.disclosure.disclose import Discloser
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
 from hub.store.prepare import StoreOptions, prepare

@@ -22,7 +22,7 @@ from hub.core.disclosure import (
 from hub.core.errors import AuditError, RefusedError, StoreError
 from hub.core.fields import ELIGIBILITY
 from hub.core.names import Purpose, WithheldReason
-from hub.flows.disclose import Discloser
+from hub.flows.disclosure.disclose import Discloser
 from hub.store.database import DbRole
 
 from .world import BANK_A, HEAD, STRANGER, WIFE, Person, World

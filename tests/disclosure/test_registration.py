@@ -16,7 +16,7 @@ from hub.cli.client import _read_keys
 from hub.core.canonical import digest, text_digest
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
-from hub.flows.register_client import register_app, register_client
+from hub.flows.people.register_client import register_app, register_client
 from tests.audit.entries import facts_of
 
 from .world import COUNTY, HEAD, World

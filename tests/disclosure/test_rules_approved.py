@@ -15,16 +15,16 @@ from hub.access.legal_mode import LegalMode
 from hub.access.publish import check_published
 from hub.access.rules import RuleSet
 from hub.core.errors import InputError, RefusedError, SettingsError
-from hub.flows.approve_rules import (
+from hub.flows.receipts import receipt_desk
+from hub.flows.rules.approve_rules import (
     SANDBOX_APPROVERS,
     ApprovalDesk,
     approve_rules,
     change_approver,
     propose_rules,
 )
-from hub.flows.load_rules import RuleTerms, load_rules
-from hub.flows.receipts import receipt_desk
-from hub.flows.rules_in_time import RulesInTime
+from hub.flows.rules.load_rules import RuleTerms, load_rules
+from hub.flows.rules.rules_in_time import RulesInTime
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 

@@ -9,7 +9,7 @@ import pytest
 from hub.access.publish import check_published
 from hub.access.rules import RuleSet
 from hub.core.errors import AuditError
-from hub.flows.load_rules import load_rules
+from hub.flows.rules.load_rules import load_rules
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 

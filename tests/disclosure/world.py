@@ -172,7 +172,7 @@ class World:
         parts: list[str] | None = None, name: str | None = None, person_id: UUID | None = None, key: str | None = None,
         token: str = "t1", others: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
-        """One request as hub/flows/disclose.py sends it."""
+        """One request as hub/flows/disclosure/disclose.py sends it."""
         wire: dict[str, Any] = {
             "asker": asker, "token": token, "actor": "officer Li", "purpose": purpose, "parts": parts or ALL_PARTS,
             "operation": hashlib.sha256(b"query").hexdigest(), "ev": str(uuid7()),

@@ -30,8 +30,8 @@ from hub.core.fields import (
     TAX_REGISTRATION,
 )
 from hub.core.names import Form
-from hub.records.precedence import precedence
-from hub.records.statements import CARRIED
+from hub.records.folding.precedence import precedence
+from hub.records.folding.statements import CARRIED
 from hub.schema.schema import build_schema
 
 Place = tuple[UUID | None, str, str]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.core.names import QuarantineReason
-from hub.records.quarantine import list_quarantine
+from hub.records.held_back.quarantine import list_quarantine
 from hub.store.database import DbRole
 from tests.done.samples import HubUnderTest
 

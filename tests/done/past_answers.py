@@ -17,10 +17,10 @@ from hub.audit.proof import Receipt
 from hub.core.clock import system_clock
 from hub.core.names import Category, LinkVerdict
 from hub.core.rows import CheckedRow, RowKind
-from hub.flows.replay_answer import ReplayQuery, replay_answer
-from hub.flows.review_links import LinkChoice, decide_link
-from hub.flows.show_household import StewardQuery, show_households
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.readings.replay_answer import ReplayQuery, replay_answer
+from hub.flows.stewards.review_links import LinkChoice, decide_link
+from hub.flows.stewards.show_household import StewardQuery, show_households
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
 from hub.main import listen
 from hub.schema.replay import run_again
 from hub.schema.schema import build_schema

@@ -11,9 +11,9 @@ import orjson
 from hub.connectors.registry import connector_for
 from hub.connectors.sources import Source, kind_of
 from hub.core.clock import Clock
-from hub.flows.pull import SourceToPull, pull
+from hub.flows.intake.pull import SourceToPull, pull
 from hub.flows.receipts import receipt_desk
-from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.stewards.show_household import StewardQuery, show_households
 from hub.store.database import Database
 from hub.store.keys import KeyService
 from tests.connectors import civil_agency, clinic_agency

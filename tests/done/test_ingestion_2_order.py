@@ -30,7 +30,7 @@ from hub.connectors.registry import connector_for
 from hub.connectors.sources import kind_of, load_sources
 from hub.core.clock import Clock, system_clock
 from hub.core.rows import CheckedRow, Step
-from hub.flows.pull import SourceToPull, pull
+from hub.flows.intake.pull import SourceToPull, pull
 from hub.flows.receipts import receipt_desk
 from hub.sandbox.prefecture import Prefecture
 from hub.sandbox.sandbox import Sandbox

@@ -14,7 +14,7 @@ import pytest
 
 from hub.core.clock import day_of, system_clock
 from hub.core.names import Attribute, ChoiceReason
-from hub.records.precedence import precedence
+from hub.records.folding.precedence import precedence
 from hub.store.database import Database
 from tests.connectors.civil_agency import element
 from tests.connectors.clinic_agency import line as clinic_line

@@ -18,10 +18,10 @@ from hub.core.clock import system_clock
 from hub.core.errors import RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Category
-from hub.flows import past_fold, replay_answer
-from hub.flows.obstacles import Obstacle, Outcome
-from hub.records.adverse import purge_marks, regimes
-from hub.records.adverse_notes import NewRepair, write_repair
+from hub.flows.readings import past_fold, replay_answer
+from hub.flows.readings.obstacles import Obstacle, Outcome
+from hub.records.adverse_items.adverse import purge_marks, regimes
+from hub.records.adverse_items.adverse_notes import NewRepair, write_repair
 from hub.store.database import Database, DbRole
 from tests.done.opened import audit_details, tables
 from tests.done.past_answers import PEOPLE, Kept, PastAnswers, past_answers

@@ -13,7 +13,7 @@ import pytest
 
 from hub.core.errors import InputError
 from hub.flows.receipts import receipt_desk
-from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.stewards.show_household import StewardQuery, show_households
 from hub.store.database import Database
 from hub.store.keys import KeyService
 from tests.connectors import civil_agency

@@ -19,7 +19,7 @@ from hub.app import open_hub
 from hub.audit.proof import Receipt
 from hub.core.areas import COUNTIES
 from hub.core.clock import system_clock
-from hub.flows.replay_answer import ReplayQuery, replay_answer
+from hub.flows.readings.replay_answer import ReplayQuery, replay_answer
 from hub.schema.replay import run_again
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys

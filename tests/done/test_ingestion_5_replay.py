@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from hub.core.names import LinkVerdict
-from hub.flows.review_links import LinkChoice
+from hub.flows.stewards.review_links import LinkChoice
 from hub.store.database import Database
 from tests.done.past_answers import PEOPLE, Kept, PastAnswers, past_answers
 from tests.done.queries import OWN_RECORD

@@ -22,10 +22,10 @@ from hub.audit.export import export_bundle
 from hub.audit.verify import verify_bundle
 from hub.core.disclosure import Asker
 from hub.core.names import QuarantineReason
-from hub.flows.export_quarantine import export
-from hub.flows.purge_adverse import purge_adverse
-from hub.flows.state_on_adverse import OwnStatement, state_on_adverse
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.duties.purge_adverse import purge_adverse
+from hub.flows.stewards.export_quarantine import export
+from hub.flows.stewards.state_on_adverse import OwnStatement, state_on_adverse
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from hub.store.server import EmbeddedServer

@@ -113,7 +113,7 @@ async def test_killed_while_a_fresh_home_is_made_it_ends_the_same(world: World, 
 _HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from hub.flows.pull import _connected, only_pull
+from hub.flows.intake.pull import _connected, only_pull
 from tests.done.hub_process import HubHome
 
 async def hold():

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.core.clock import SHANGHAI
-from hub.records.links import list_links
+from hub.records.linkage.links import list_links
 from hub.store.database import DbRole
 from tests.connectors.civil_agency import element
 from tests.connectors.clinic_agency import line as clinic_line

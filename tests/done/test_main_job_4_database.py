@@ -314,7 +314,7 @@ async def test_odd_arguments_of_every_function_get_no_value(served: Served, intr
 
 
 def wire(served: Served, client: str, about: Person, **changes: Any) -> dict[str, Any]:
-    """A request as hub/flows/disclose.py sends it, and whatever an intruder adds."""
+    """A request as hub/flows/disclosure/disclose.py sends it, and whatever an intruder adds."""
     return {
         "asker": client, "token": "t", "actor": "x", "purpose": "LOAN_APPLICATION", "parts": ALL_PARTS,
         "operation": "ab" * 32, "ev": str(uuid4()), "sealed": base64.b64encode(b"x").decode(), "retry_key": None,

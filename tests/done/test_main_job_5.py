@@ -22,12 +22,12 @@ from hub.connectors.sources import kind_of
 from hub.core.clock import system_clock
 from hub.core.errors import AuditError
 from hub.core.names import Purpose, Role
-from hub.flows.export_quarantine import export
-from hub.flows.open_account import Account, open_account
-from hub.flows.pull import SourceToPull, pull
-from hub.flows.register_client import register_client
-from hub.flows.show_household import StewardQuery, show_households
-from hub.flows.steward_desk import StewardAct, StewardDesk
+from hub.flows.intake.pull import SourceToPull, pull
+from hub.flows.people.open_account import Account, open_account
+from hub.flows.people.register_client import register_client
+from hub.flows.stewards.export_quarantine import export
+from hub.flows.stewards.show_household import StewardQuery, show_households
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
 from hub.store.database import Database, DbRole
 from hub.store.server import EmbeddedServer
 from tests.auth.clients import jwks, new_key

@@ -7,7 +7,7 @@ import pytest
 
 from hub.audit.receipts import Receipts
 from hub.audit.sequencer import Sequencer
-from hub.flows.rotate_keys import KeyDesk
+from hub.flows.keys.rotate_keys import KeyDesk
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.keys.holding import Holding

@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from hub.core.text import normalise_name
-from hub.flows.rotate_keys import PLACES, KeyDesk
+from hub.flows.keys.rotate_keys import PLACES, KeyDesk
 from hub.store.rekey import Place
 from tests.records.world import World, bill, consent, event, grade, household, loan, member, number
 

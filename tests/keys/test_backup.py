@@ -9,8 +9,8 @@ import pytest
 
 from hub.cli.keys import _passphrases
 from hub.core.errors import InputError
-from hub.flows.back_up_keys import back_up_keys, drill
-from hub.flows.rotate_keys import reindex, rotate_keys
+from hub.flows.keys.back_up_keys import back_up_keys, drill
+from hub.flows.keys.rotate_keys import reindex, rotate_keys
 from hub.store.key_backup import KeyBackup, open_backup, restore_folder, seal_folder
 from hub.store.keys import FileKeys
 from tests.keys.holding import Holding

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from hub.core.errors import SettingsError
-from hub.flows.back_up_keys import try_backup
+from hub.flows.keys.back_up_keys import try_backup
 from hub.store.database import Database, DbRole
 from hub.store.key_backup import KeyBackup, folder_files
 from hub.store.keyring import check_key_folder, refuse_amid_rotation

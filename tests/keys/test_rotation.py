@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hub.core.errors import AuditError, RefusedError
-from hub.flows.rotate_keys import PLACES, key_status, reindex, retire_key, rotate_keys
+from hub.flows.keys.rotate_keys import PLACES, key_status, reindex, retire_key, rotate_keys
 from hub.store.keyring import refuse_amid_rotation
 from hub.store.keys import FileKeys
 from hub.store.suites import Algorithm

@@ -10,9 +10,9 @@ import pytest
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, FileRead, Step
-from hub.records.ledger import SourceInRun, merge_step
-from hub.records.report import source_report
-from hub.records.settle import clear_overtaken
+from hub.records.intake.ledger import SourceInRun, merge_step
+from hub.records.intake.report import source_report
+from hub.records.intake.settle import clear_overtaken
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 

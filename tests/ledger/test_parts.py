@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hub.core.rows import CheckedRow, FileRead, Step
-from hub.records.ledger import SourceInRun, merge_step
+from hub.records.intake.ledger import SourceInRun, merge_step
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.rows import a_bad_row, a_consent, a_row
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hub.core.errors import SourceError
 from hub.core.rows import FileRead, Step
-from hub.flows import read_ahead as module
-from hub.flows.read_ahead import ROWS_TOGETHER, STEPS_TOGETHER, read_ahead
+from hub.flows.intake import read_ahead as module
+from hub.flows.intake.read_ahead import ROWS_TOGETHER, STEPS_TOGETHER, read_ahead
 from tests.ledger.rows import a_row
 
 _FILE = FileRead("f", date(2026, 10, 19))

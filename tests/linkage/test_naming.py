@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hub.records.linkage.locating import Locator, Place
 from hub.records.linkage.naming import name_forms
 from hub.records.linkage.tables import readable_digits
-from hub.records.places import VillageName
+from hub.records.people.places import VillageName
 
 _NAMES = st.text(alphabet="刀岩罕保思月曩木果腊翁玉香阿普邓克·", min_size=1, max_size=6)
 

@@ -10,12 +10,12 @@ import pytest
 from hub.core.clock import day_of
 from hub.core.ids import uuid7
 from hub.core.names import LinkState, LinkVerdict
-from hub.records.currency import recompute_currency
-from hub.records.fold import fold
-from hub.records.household import load_seen
-from hub.records.link_decisions import DecidedRow, decisions_on, hint_indexes, opened, write_decision
-from hub.records.links import list_links
-from hub.records.relink import NewLink, relink
+from hub.records.folding.fold import fold
+from hub.records.folding.household import load_seen
+from hub.records.intake.currency import recompute_currency
+from hub.records.linkage.link_decisions import DecidedRow, decisions_on, hint_indexes, opened, write_decision
+from hub.records.linkage.links import list_links
+from hub.records.linkage.relink import NewLink, relink
 from tests.records.world import World, bill, event, grade, household, member, number
 
 SI = number("19620705", 302)

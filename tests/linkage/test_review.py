@@ -11,11 +11,11 @@ import pytest
 
 from hub.core.errors import HubError, InputError, RefusedError
 from hub.core.names import LinkState, LinkVerdict
-from hub.flows.pull import PULL_LOCK, PullRunningError, only_puller
+from hub.flows.intake.pull import PULL_LOCK, PullRunningError, only_puller
 from hub.flows.receipts import receipt_desk
-from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.link_review import OPEN_STATES, ReviewFilter
+from hub.flows.stewards.review_links import LinkChoice, decide_link, list_open_reviews, show_review
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.linkage.link_review import OPEN_STATES, ReviewFilter
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from tests.linkage.test_relink import NAMESAKE, OTHER, ROSTER, SI

@@ -9,12 +9,12 @@ import pytest
 
 from hub.core.names import LinkVerdict, QuarantineReason
 from hub.core.rows import CheckedRow, RowKind
-from hub.flows.discard_quarantined import discard_row
+from hub.flows.intake.score_links import score_links
 from hub.flows.receipts import receipt_desk
-from hub.flows.review_links import LinkChoice, decide_link, list_open_reviews, show_review
-from hub.flows.score_links import score_links
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.link_review import ReviewFilter
+from hub.flows.stewards.discard_quarantined import discard_row
+from hub.flows.stewards.review_links import LinkChoice, decide_link, list_open_reviews, show_review
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.linkage.link_review import ReviewFilter
 from hub.records.linkage.scoring import score
 from hub.store.database import Database
 from hub.store.keys import KeyService

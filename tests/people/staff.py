@@ -10,9 +10,9 @@ from starlette.requests import Request
 
 from hub.auth.sign_in import SignedIn
 from hub.core.names import Role
-from hub.flows.account_desk import AccountDesk
-from hub.flows.change_account import Changed, Holder, NewAccount, open_account
-from hub.flows.enrol_passkey import IssuedEnrolment, issue_enrolment
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.change_account import Changed, Holder, NewAccount, open_account
+from hub.flows.people.enrol_passkey import IssuedEnrolment, issue_enrolment
 from hub.store.database import DbRole
 from tests.api.world import COUNTY, Api
 

@@ -10,7 +10,7 @@ import pytest
 from hub.core.clock import day_of, system_clock
 from hub.core.errors import InputError, RefusedError, SettingsError
 from hub.core.names import Role
-from hub.flows.change_account import (
+from hub.flows.people.change_account import (
     NewAccount,
     assign_village,
     open_account,
@@ -18,8 +18,8 @@ from hub.flows.change_account import (
     stop_account,
     unassign_village,
 )
-from hub.flows.enrol_passkey import issue_enrolment, revoke_passkey
-from hub.flows.sandbox_accounts import refuse_sandbox_accounts
+from hub.flows.people.enrol_passkey import issue_enrolment, revoke_passkey
+from hub.flows.people.sandbox_accounts import refuse_sandbox_accounts
 from tests.api.world import BANK_A, COUNTY, HEAD, Api
 from tests.audit.entries import facts_of
 

@@ -12,8 +12,8 @@ from hub.access.legal_mode import LegalMode
 from hub.core.clock import system_clock
 from hub.core.errors import RefusedError
 from hub.core.names import Role
-from hub.flows.approve_rules import ApprovalDesk, approve_rules, change_approver, propose_rules
-from hub.flows.change_account import stop_account
+from hub.flows.people.change_account import stop_account
+from hub.flows.rules.approve_rules import ApprovalDesk, approve_rules, change_approver, propose_rules
 from tests.api.world import Api
 
 from .browser import Browser, browser

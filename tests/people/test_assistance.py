@@ -8,15 +8,15 @@ import pytest
 
 from hub.audit.history import list_accesses
 from hub.core.errors import RefusedError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.assist_resident import (
+from hub.flows.duties.raise_alerts import raise_alerts
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.assist_resident import (
     AssistanceDesk,
     AssistanceReason,
     PrintedCode,
     print_code,
     report_at_counter,
 )
-from hub.flows.raise_alerts import raise_alerts
 from hub.store.database import DbRole
 from tests.api.test_consent_story import done
 from tests.api.world import COUNTY, HEAD, WIFE, Api, canary

@@ -14,7 +14,7 @@ from hub.audit.history import list_accesses
 from hub.cli.doctor_people import check_people
 from hub.core.errors import InputError, RefusedError
 from hub.core.names import Category
-from hub.flows.breaches import (
+from hub.flows.duties.breaches import (
     BreachAssessment,
     BreachDesk,
     BreachNotice,

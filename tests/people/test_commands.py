@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.core.clock import day_of, system_clock
-from hub.flows.account_holder import check_holder
+from hub.flows.people.account_holder import check_holder
 from hub.store.database import DbRole
 from tests.auth.clients import jwks, new_key
 from tests.done.hub_process import Ended, HubHome, open_home

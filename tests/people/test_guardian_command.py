@@ -10,7 +10,7 @@ import pytest
 from hub.app import token_issuer
 from hub.core.clock import day_of, system_clock
 from hub.core.text import normalise_name
-from hub.flows.account_holder import check_holder
+from hub.flows.people.account_holder import check_holder
 from hub.settings import load
 from hub.store.database import DbRole
 from tests.done.hub_process import HubHome, open_home

@@ -11,11 +11,11 @@ import pytest
 from hub.cli.officer import read_officers
 from hub.core.clock import system_clock
 from hub.core.errors import InputError, RefusedError
-from hub.flows.account_desk import AccountDesk
-from hub.flows.account_holder import check_holder, read_holder
-from hub.flows.change_account import Holder
-from hub.flows.change_client import list_clients, rotate_keys, set_client_status
-from hub.flows.officers import Officer, add_officers, remove_officer
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.account_holder import check_holder, read_holder
+from hub.flows.people.change_account import Holder
+from hub.flows.people.change_client import list_clients, rotate_keys, set_client_status
+from hub.flows.people.officers import Officer, add_officers, remove_officer
 from hub.store.database import DbRole
 from tests.api.world import BANK_A, HEAD, Api, borrower
 from tests.auth.clients import FORM, assertion, claims, form, jwks, new_key

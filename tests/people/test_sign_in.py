@@ -12,8 +12,8 @@ import pytest
 from hub.core.clock import system_clock
 from hub.core.errors import RefusedError
 from hub.core.names import Role
-from hub.flows.account_desk import AccountDesk
-from hub.flows.issue_code import issue_code
+from hub.flows.people.account_desk import AccountDesk
+from hub.flows.people.issue_code import issue_code
 from hub.store.database import DbRole
 from tests.api.world import WIFE, Api
 

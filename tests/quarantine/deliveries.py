@@ -18,10 +18,10 @@ from hub.core.clock import SHANGHAI
 from hub.core.ids import uuid7
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, FileRead, Step
-from hub.flows.settle_pull import settle
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.ledger import SourceInRun, merge_step
-from hub.records.report import source_report
+from hub.flows.intake.settle_pull import settle
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.intake.ledger import SourceInRun, merge_step
+from hub.records.intake.report import source_report
 from hub.store.database import Database
 from hub.store.keys import KeyService
 from tests.connectors import test_bank_rows, test_civil_rows, test_clinic_files

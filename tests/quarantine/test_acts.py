@@ -15,22 +15,22 @@ from hub.core.clock import day_of
 from hub.core.errors import HubError, InputError
 from hub.core.names import QuarantineReason
 from hub.core.rows import CheckedRow, FileRead
-from hub.flows.discard_quarantined import discard_row
-from hub.flows.export_quarantine import ExportFormat, export
-from hub.flows.pull import PULL_LOCK, PullRunningError
-from hub.flows.purge_quarantine import purge_quarantine
-from hub.flows.quarantined_entry import EntryClosedError
-from hub.flows.readmit_quarantined import (
+from hub.flows.duties.purge_quarantine import purge_quarantine
+from hub.flows.intake.pull import PULL_LOCK, PullRunningError
+from hub.flows.stewards.discard_quarantined import discard_row
+from hub.flows.stewards.export_quarantine import ExportFormat, export
+from hub.flows.stewards.quarantined_entry import EntryClosedError
+from hub.flows.stewards.readmit_quarantined import (
     NotKeptError,
     StillBreaksError,
     release_row,
     repair_row,
 )
-from hub.flows.recheck_quarantine import recheck_source
-from hub.flows.show_quarantined import show_row
-from hub.flows.steward_desk import StewardAct
-from hub.records.quarantine_age import count_aged
-from hub.records.quarantine_summary import summarise_quarantine
+from hub.flows.stewards.recheck_quarantine import recheck_source
+from hub.flows.stewards.show_quarantined import show_row
+from hub.flows.stewards.steward_desk import StewardAct
+from hub.records.held_back.quarantine_age import count_aged
+from hub.records.held_back.quarantine_summary import summarise_quarantine
 from hub.store.database import Database, DbRole
 from tests.done.agencies import MINOR_BORN, citizen
 from tests.done.cases_bank_clinic import consent, line, loan
@@ -433,8 +433,8 @@ async def test_the_agencys_own_format_comes_with_its_entries(hub: Hub, database:
 async def test_an_export_about_many_is_told_in_several_entries(
     hub: Hub, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.flows.export_quarantine.MAX_SUBJECTS", 2)
-    monkeypatch.setattr("hub.flows.export_quarantine._CHUNK_BYTES", 1)
+    monkeypatch.setattr("hub.flows.stewards.export_quarantine.MAX_SUBJECTS", 2)
+    monkeypatch.setattr("hub.flows.stewards.export_quarantine._CHUNK_BYTES", 1)
     people = [number("19800101", serial) for serial in range(101, 106)]
     await hub.pull("civil", household("H1"), *(member(f"C{n}", "H1", "刀岩保", one) for n, one in enumerate(people)))
     await hub.pull("tax", *(tax("XY", n, jyzsfzjhm=one, xyjb="E") for n, one in enumerate(people, start=1)))

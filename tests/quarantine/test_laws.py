@@ -7,8 +7,8 @@ import pytest
 
 from hub.core.errors import HubError
 from hub.core.rows import CheckedRow
-from hub.flows.discard_quarantined import discard_row
-from hub.flows.readmit_quarantined import release_row, repair_row
+from hub.flows.stewards.discard_quarantined import discard_row
+from hub.flows.stewards.readmit_quarantined import release_row, repair_row
 from tests.done.agencies import MINOR_BORN, citizen
 from tests.quarantine.deliveries import ACT, Hub, tax
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from hub.core.clock import day_of
 from hub.core.rows import RowKind
-from hub.records.as_of import dwellers_of, lawful_now, settled_at
-from hub.records.bodies import sections_of
-from hub.records.fold import HouseholdRecord, fold
-from hub.records.household import load_seen
-from hub.records.shown import shown_record
+from hub.records.folding.as_of import dwellers_of, lawful_now, settled_at
+from hub.records.folding.bodies import sections_of
+from hub.records.folding.fold import HouseholdRecord, fold
+from hub.records.folding.household import load_seen
+from hub.records.folding.shown import shown_record
 from tests.adverse.items import arrears
 from tests.records.world import (
     OTHER_VILLAGE,

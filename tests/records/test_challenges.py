@@ -14,13 +14,13 @@ from hub.core.clock import SHANGHAI
 from hub.core.errors import AuditError, InputError, RefusedError
 from hub.core.names import Attribute, Category, ChallengeOutcome
 from hub.core.rows import CheckedRow
-from hub.flows.challenge_sources import challenging
-from hub.flows.close_challenge import close, export, list_for_operators
+from hub.flows.intake.challenge_sources import challenging
+from hub.flows.intake.refresh_day import refresh_day
 from hub.flows.receipts import receipt_desk
-from hub.flows.refresh_day import refresh_day
-from hub.flows.steward_desk import StewardAct, StewardDesk
-from hub.records.challenge_store import Challenge, ChallengeFilter
-from hub.records.sections import refresh_sections
+from hub.flows.stewards.close_challenge import close, export, list_for_operators
+from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
+from hub.records.folding.challenge_store import Challenge, ChallengeFilter
+from hub.records.folding.sections import refresh_sections
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from tests.records.world import (

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.records.effective import (
+from hub.records.people.effective import (
     EventEffect,
     HouseholdState,
     MemberRow,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hub.core.clock import days_after, years_after, years_before
 from hub.core.names import Category, ConflictType, FactStatus, LinkState
-from hub.records.bodies import age_band, balance_band, next_change, sections_of
-from hub.records.fold import (
+from hub.records.folding.bodies import age_band, balance_band, next_change, sections_of
+from hub.records.folding.fold import (
     HouseholdRecord,
     Seen,
     SeenConsent,

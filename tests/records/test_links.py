@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub.core.names import LinkState
-from hub.records.links import LENT_PHONE_MAX, Candidate, decide, list_links
-from hub.records.places import Gazetteer, VillageName
+from hub.records.linkage.links import LENT_PHONE_MAX, Candidate, decide, list_links
+from hub.records.people.places import Gazetteer, VillageName
 from tests.records.world import OTHER_VILLAGE, VILLAGE, World, bill, event, household, member, number
 
 SI = number("19620705", 302)

@@ -7,11 +7,11 @@ import pytest
 
 from hub.core.errors import SettingsError
 from hub.core.names import Attribute, ChallengeCause
-from hub.flows.load_precedence import load_precedence
-from hub.records.fold import FOLD_VERSION
-from hub.records.precedence import FILE, precedence, read_precedence
-from hub.records.precedence_store import check_precedence
-from hub.records.statements import CARRIED
+from hub.flows.rules.load_precedence import load_precedence
+from hub.records.folding.fold import FOLD_VERSION
+from hub.records.folding.precedence import FILE, precedence, read_precedence
+from hub.records.folding.precedence_store import check_precedence
+from hub.records.folding.statements import CARRIED
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hub.core.names import Attribute, ChoiceReason, Confidence, Verification
 from hub.core.text import normalise_name
-from hub.records.precedence import precedence
-from hub.records.resolution import Statement, age_days, resolve, told_apart
+from hub.records.folding.precedence import precedence
+from hub.records.folding.resolution import Statement, age_days, resolve, told_apart
 
 DAY = date(2026, 10, 20)
 NOW = datetime(2026, 10, 20, tzinfo=UTC)

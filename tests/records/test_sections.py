@@ -9,7 +9,7 @@ import orjson
 from hub.core.clock import SHANGHAI, midnight
 from hub.core.names import Category
 from hub.core.rows import RowKind
-from hub.records.sections import refresh_sections
+from hub.records.folding.sections import refresh_sections
 from tests.records.world import (
     BANK,
     CONSENT,

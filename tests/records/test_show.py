@@ -14,7 +14,7 @@ import pytest
 from hub.core.errors import AuditError, InputError
 from hub.core.identifiers import id_check_character
 from hub.flows.receipts import receipt_desk
-from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.stewards.show_household import StewardQuery, show_households
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from hub.store.server import EmbeddedServer

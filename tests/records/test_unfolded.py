@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from hub.cli.doctor import check_folds
 from hub.core.errors import SettingsError
-from hub.records import sections
-from hub.records.sections import due_households, refresh_sections
+from hub.records.folding import sections
+from hub.records.folding.sections import due_households, refresh_sections
 from tests.records.world import World, grade, household, member, number
 
 DAO, SI = number("19850312"), number("19700101", 302)

@@ -13,8 +13,8 @@ from hub.core.identifiers import birth_date, id_check_character
 from hub.core.ids import uuid7
 from hub.core.names import Category
 from hub.core.rows import CheckedRow, PlaceHint, RowKind, Step
-from hub.flows.settle_pull import settle
-from hub.records.ledger import SourceInRun, merge_step
+from hub.flows.intake.settle_pull import settle
+from hub.records.intake.ledger import SourceInRun, merge_step
 from hub.store.keys import KeyService
 
 VILLAGE = "533103102203"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from hub.core.clock import day_of, system_clock
-from hub.records.as_of import settled_at
-from hub.records.bodies import sections_of
-from hub.records.fold import fold
-from hub.records.household import load_seen
+from hub.records.folding.as_of import settled_at
+from hub.records.folding.bodies import sections_of
+from hub.records.folding.fold import fold
+from hub.records.folding.household import load_seen
 from hub.sandbox.prefecture import Prefecture, yesterday
 from hub.sandbox.sandbox import Sandbox
 from hub.store.database import Database, DbRole

@@ -12,10 +12,10 @@ from hub.connectors.registry import connector_for
 from hub.connectors.sources import kind_of, load_sources
 from hub.core.clock import system_clock
 from hub.core.names import QuarantineReason
-from hub.flows.pull import SourceToPull, pull
+from hub.flows.intake.pull import SourceToPull, pull
 from hub.flows.receipts import receipt_desk
-from hub.flows.show_household import StewardQuery, show_households
-from hub.records.quarantine import list_quarantine
+from hub.flows.stewards.show_household import StewardQuery, show_households
+from hub.records.held_back.quarantine import list_quarantine
 from hub.sandbox.people import Person
 from hub.sandbox.prefecture import Prefecture, yesterday
 from hub.sandbox.sandbox import Sandbox

@@ -17,7 +17,7 @@ from graphql.utilities import find_breaking_changes
 from hub.access.parts import PART_FACTS, PARTS, WRITTEN_NOTICE_PARTS, part_key
 from hub.core.fields import FIELDS, STRUCTURE, Sensitivity, parts_of, places_of
 from hub.core.names import Attribute
-from hub.records.statements import parts_carrying
+from hub.records.folding.statements import parts_carrying
 from hub.schema.answer import BODY_PLACES, LENDER_PLACES, LIST_PLACES, VALUE_PLACES
 from hub.schema.resolved import PREFIX
 from hub.schema.schema import build_schema as hub_schema

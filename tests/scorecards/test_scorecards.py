@@ -15,8 +15,8 @@ from hub.core.clock import Clock, system_clock
 from hub.core.errors import InputError, RetryableError
 from hub.core.names import QuarantineReason
 from hub.core.rows import FileRead, Step
-from hub.flows.pull import SourceToPull, pull
-from hub.flows.read_scorecards import check_days, scorecards_for_operator
+from hub.flows.intake.pull import SourceToPull, pull
+from hub.flows.readings.read_scorecards import check_days, scorecards_for_operator
 from hub.flows.receipts import receipt_desk
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys

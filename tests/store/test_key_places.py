@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from hub.flows.rotate_keys import PLACES
+from hub.flows.keys.rotate_keys import PLACES
 from hub.records.key_places import NOT_CARRIED_OVER
 from hub.store.database import Database, DbRole
 

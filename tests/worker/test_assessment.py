@@ -13,9 +13,9 @@ from hub.connectors.port import Memory
 from hub.core.clock import Clock, system_clock
 from hub.core.errors import InputError
 from hub.core.rows import Step
-from hub.flows.assessments import Assessment, list_assessments, not_assessed, record_assessment
-from hub.flows.pull import SourceToPull, pull
+from hub.flows.intake.pull import SourceToPull, pull
 from hub.flows.receipts import receipt_desk
+from hub.flows.rules.assessments import Assessment, list_assessments, not_assessed, record_assessment
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 

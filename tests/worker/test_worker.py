@@ -17,8 +17,8 @@ from hub.core.clock import Clock
 from hub.core.errors import RetryableError, SettingsError
 from hub.core.ids import uuid7
 from hub.core.rows import Step
-from hub.flows.pull import PULL_LOCK, PullRunningError, only_pull
-from hub.records.fold import FOLD_VERSION
+from hub.flows.intake.pull import PULL_LOCK, PullRunningError, only_pull
+from hub.records.folding.fold import FOLD_VERSION
 from hub.store.database import Database, DbRole
 from hub.store.keys import KeyService
 from hub.store.server import EmbeddedServer

@@ -23,8 +23,8 @@ from hub.cli.session import open_database, operator_name
 from hub.connectors.sources import load_sources
 from hub.core.clock import system_clock
 from hub.core.errors import SettingsError
-from hub.flows.load_rules import load_rules
 from hub.flows.receipts import receipt_desk
+from hub.flows.rules.load_rules import load_rules
 from hub.main import listen, serve
 from hub.sandbox.caller import Caller, SystemCaller
 from hub.sandbox.cast import SYSTEMS, Cast

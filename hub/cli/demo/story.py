@@ -17,7 +17,7 @@ from hub.cli.demo.stage import Stage
 from hub.core.clock import system_clock
 from hub.core.errors import SourceError
 from hub.flows.receipts import receipt_desk
-from hub.flows.show_household import StewardQuery, show_households
+from hub.flows.stewards.show_household import StewardQuery, show_households
 from hub.sandbox.caller import Caller, SystemCaller
 from hub.sandbox.cast import RURAL_BANK, VILLAGE_BANK
 from hub.store.database import DbRole

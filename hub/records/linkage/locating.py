@@ -1,6 +1,7 @@
 """Where a row says that the person lives, as far as its words tell: village, township or county. Pure.
 
-More forgiving than the exact rule (hub/records/places.py): a village may stand without its township, a name may lack
+More forgiving than the exact rule (hub/records/people/places.py): a village may stand without its township, a name may
+lack
 its last character or be written with others of the same sound, and old names count. What is found is evidence, no link.
 """
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from hub.core.areas import COUNTIES, TOWNSHIPS
 from hub.core.text import remove_white_space
 from hub.records.linkage.naming import sounds
-from hub.records.places import VillageName
+from hub.records.people.places import VillageName
 
 _OLD_COUNTIES = {"潞西": "533103", "芒市": "533103", "畹町": "533102"}
 """潞西 was renamed 芒市 in 2010; 畹町市 became part of 瑞丽 in 1999."""

@@ -15,16 +15,16 @@ import pyarrow as pa
 from hub.core.clock import years_before
 from hub.core.identifiers import ADULT_AGE
 from hub.core.text import normalise_text
-from hub.records.effective import NUMBER
-from hub.records.households import phone_text
-from hub.records.link_review import DAMAGED_NUMBER, WireHint, wire_hint
+from hub.records.intake.payloads import open_hint, open_identity, open_payload
+from hub.records.linkage.link_review import DAMAGED_NUMBER, WireHint, wire_hint
+from hub.records.linkage.links import LENT_PHONE_MAX
 from hub.records.linkage.locating import Locator
 from hub.records.linkage.model import model_name
 from hub.records.linkage.scoring import Scored, score
 from hub.records.linkage.tables import People, Unnamed, rows_table
-from hub.records.links import LENT_PHONE_MAX
-from hub.records.payloads import open_hint, open_identity, open_payload
-from hub.records.places import VillageName
+from hub.records.people.effective import NUMBER
+from hub.records.people.households import phone_text
+from hub.records.people.places import VillageName
 from hub.store.keys import KeyService
 
 _CHUNK = 5_000

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from hub.records.coverage import AreaLevel
+from hub.records.folding.coverage import AreaLevel
 from hub.schema.types.problems import InvalidInput, NotAllowed
 
 AREA_LEVEL = strawberry.enum(AreaLevel, description="区域层级。 The level of an area.")

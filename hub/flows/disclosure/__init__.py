@@ -1,0 +1,1 @@
+"""Questions of organisations about one person, and what may leave."""

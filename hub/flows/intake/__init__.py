@@ -1,0 +1,1 @@
+"""Agencies are read, and the record is brought up to date."""

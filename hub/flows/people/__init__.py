@@ -1,0 +1,1 @@
+"""Accounts, sign-in, officers and the systems of organisations."""

@@ -1,0 +1,1 @@
+"""Acts of data stewards: quarantine, links, challenges, adverse items, households beside their sources."""

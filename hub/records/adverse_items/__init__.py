@@ -1,0 +1,1 @@
+"""Adverse items: regimes, ends, statements, repairs."""

@@ -1,0 +1,1 @@
+"""Statements become one household record, and its ready-made sections."""

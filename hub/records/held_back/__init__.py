@@ -1,0 +1,1 @@
+"""Rows in quarantine: listed, opened, let out, aged."""

@@ -1,0 +1,1 @@
+"""Delivered rows: judged, stored, counted."""

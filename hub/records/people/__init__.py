@@ -1,0 +1,1 @@
+"""People and households: ids behind numbers, life events, membership, guardianship."""
