@@ -80,7 +80,8 @@ def _remove_leftovers() -> None:
     """Stop and delete servers of runs that were killed before they could do so themselves."""
     for home in [*Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"), *_MEMORY.glob(f"{_PREFIX}*")]:
         number = home.name.removeprefix(_PREFIX).partition("-")[0]
-        if home.stat().st_uid != os.getuid() or not number.isdigit() or psutil.pid_exists(int(number)):
+        # As root the folders in memory belong to the database's user.
+        if os.getuid() not in (0, home.stat().st_uid) or not number.isdigit() or psutil.pid_exists(int(number)):
             continue
         try:
             if (home / "postgres").exists():
