@@ -26,6 +26,8 @@ from tests.consent.field import (
     running_field,
 )  # fmt: skip
 
+REFUSE = """mutation($input: RefuseConsentInput!) { refuseConsent(input: $input) { __typename } }"""
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -183,6 +185,25 @@ async def test_a_withdrawal_by_any_way_stops_a_yes_that_still_waits(field: Field
     await field.deliver()
     assert "WITHDRAWN" in await flags_of(field, other)
     assert not await field.sees()
+
+
+async def test_a_no_after_the_request_stops_a_yes_on_paper_that_comes_in_later(field: Field) -> None:
+    consent = (await field.decide(await field.captured()))["consentId"]
+    _, content = await field.yes()  # signed; days pass before the device has network
+    said = await field.say("subject", WITHDRAW, {"input": {"idempotencyKey": uuid4().hex, "consentId": consent}})
+    assert said["__typename"] == "ConsentWithdrawn"
+    _, other = await field.yes()
+    refused = await field.say("subject", REFUSE, {"input": {
+        "idempotencyKey": uuid4().hex, "requestId": await field.asked()}})  # fmt: skip
+    assert refused["__typename"] == "ConsentRefused"
+    slips = (await field.deliver())["slips"]
+    for slip, picture in zip(slips, (content, other), strict=True):
+        await field.upload(picture)
+        assert (await field.show(slip["captureId"]))["blockedBy"] == ["WITHDRAWN"]
+        assert (await field.decide(slip["captureId"]))["code"] == "CAPTURE_CLOSED"
+    assert not await field.sees()
+    # What is asked for afterwards may be answered with yes.
+    assert (await field.decide(await field.captured()))["state"] == "VERIFIED"
 
 
 async def put_pictures(field: Field) -> None:
