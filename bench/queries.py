@@ -66,6 +66,8 @@ class Queries:
             home, port, peer_port = stage.settings.home, stage.settings.port, free_port()
             await fill(stage.database, await stage.copy(PEER, "template0"), stage.keys)
             settings = {"HUB_HOME": str(home), "HUB_PORT": str(port), "HUB_PUBLIC_URL": stage.settings.public_url}
+            # What an answer costs is measured, not for how long it is held back after that (docs/adr/0014).
+            settings["HUB_EVEN_STEP_MS"] = "1"
             hub = await child("hub.cli", "serve", HUB_LOG_LEVEL="warning", **settings)
             peer = await child(
                 "bench.peer", f"--home={home}", f"--database={PEER}", f"--bank={BANK}", f"--port={peer_port}"

@@ -130,8 +130,8 @@ class Settings:
         "HUB_EVEN_STEP_MS",
         _number(1, 1000),
         "100",
-        "Answers that say nothing about a person (denials, requests for consent) leave at a whole multiple of so many "
-        "milliseconds after the question, so that their time says nothing either. Well above what the hub takes.",
+        "Answers about people, and to requests for consent, leave at a whole multiple of so many milliseconds after "
+        "the question, so that their time says nothing about anybody. Well above what the hub takes.",
     )
     call_back_per_mille: int = _setting(
         "HUB_CALL_BACK_PER_MILLE",

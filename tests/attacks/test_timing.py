@@ -83,12 +83,15 @@ async def denying(database: Database, keys: FileKeys, folder: Path) -> AsyncIter
     await world.close()
 
 
-async def ask(discloser: Discloser, person: Person) -> None:
-    request = DisclosureRequest(
+def question(person: Person) -> DisclosureRequest:
+    return DisclosureRequest(
         Asker("risk-a", "t1", "officer Li"), Purpose.LOAN_APPLICATION, SubjectByNumber(person.number, person.name),
         PARTS, "query { x }", {}, others=True,
     )  # fmt: skip
-    answer, _ = await discloser.disclose(request)
+
+
+async def ask(discloser: Discloser, person: Person) -> None:
+    answer, _ = await discloser.disclose(question(person))
     assert (answer.subject, answer.sections, len(answer.withheld)) == (None, (), len(PARTS))
 
 
@@ -138,6 +141,34 @@ async def test_attack_49_the_time_of_a_denial_does_not_tell_why(
     assert p_of_sign(seconds["unknown"], seconds["control"]) < FALSE_ALARM, "the control is not seen"
     pairs = {(a, b): p_of_sign(seconds[a], seconds[b]) for a, b in combinations(CLASSES, 2)}
     assert min(pairs.values()) > FALSE_ALARM / len(pairs), pairs
+
+
+@pytest.mark.long
+async def test_attack_49_an_answer_does_not_carry_the_time_of_denials_beside_it(
+    database: Database, keys: FileKeys, tmp_path: Path
+) -> None:
+    """An officer asks about a borrower who consented, each time beside 20 copies of a question about somebody else."""
+    world = await World.build(database, keys)
+    await world.basis(WIFE, uses=None)
+    await world.close()
+    pool = await database.pool(DbRole.APP, size=4)
+    sequencer = Sequencer(database, keys, tmp_path / "guard")
+    seconds: Times = {"unknown": [], "no consent": []}
+    async with (
+        sequencer.running(),
+        Receipts(database, sequencer) as receipts,
+        Discloser(pool, keys, receipts) as gate,
+    ):
+        for _ in range(200):
+            for name in random.sample(list(seconds), 2):
+                beside = [asyncio.create_task(ask(gate, CLASSES[name])) for _ in range(20)]
+                began = time.perf_counter()
+                answer, _ = await gate.disclose(question(WIFE))
+                seconds[name].append(time.perf_counter() - began)
+                assert answer.sections
+                await asyncio.gather(*beside)
+    await pool.close()
+    assert p_of_sign(*seconds.values()) > FALSE_ALARM, {n: sorted(taken)[100] for n, taken in seconds.items()}
 
 
 async def test_what_leaves_in_even_time_ends_at_a_multiple_of_the_step_also_when_refused() -> None:

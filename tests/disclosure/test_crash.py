@@ -48,7 +48,7 @@ async def ask_and_crash(world: World, home: Path, answered: list[UUID], seconds:
         async with (
             sequencer.running(),
             Receipts(world.database, sequencer) as receipts,
-            Discloser(pool, world.keys, receipts, deadline=3) as gate,
+            Discloser(pool, world.keys, receipts, deadline=3, even_step=0.001) as gate,
         ):
             asking = [asyncio.create_task(ask_until_it_breaks(gate, answered)) for _ in range(8)]
             while len(answered) < 20:

@@ -1,9 +1,11 @@
 """The disclosure flow over the real database and the real audit log."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -41,14 +43,16 @@ def by_number(person: Person) -> SubjectByNumber:
 
 
 @asynccontextmanager
-async def discloser(world: World, folder: Path, *, waiting_max: int = 1024) -> AsyncIterator[Discloser]:
+async def discloser(
+    world: World, folder: Path, *, waiting_max: int = 1024, even_step: float = 0.001
+) -> AsyncIterator[Discloser]:
     pool = await world.database.pool(DbRole.APP, size=4)
     sequencer = Sequencer(world.database, world.keys, folder / "guard")
     try:
         async with (
             sequencer.running(),
             Receipts(world.database, sequencer) as receipts,
-            Discloser(pool, world.keys, receipts, waiting_max=waiting_max) as made,
+            Discloser(pool, world.keys, receipts, waiting_max=waiting_max, even_step=even_step) as made,
         ):
             yield made
     finally:
@@ -94,6 +98,30 @@ async def test_many_at_once_share_round_trips_and_each_gets_his_own(world: World
     assert len({receipt.index for _, receipt in answers}) == 40
 
 
+async def test_an_answer_leaves_in_even_time_and_no_call_asks_twice_about_one_person(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that shows something carries nothing of the time of denials that share its call."""
+    await world.basis(WIFE)
+    calls: list[list[str]] = []
+    call = Discloser._call
+
+    async def counted(self: Discloser, batch: list[Any]) -> Any:
+        calls.append([waiting.request.subject.name for waiting in batch])
+        return await call(self, batch)
+
+    monkeypatch.setattr(Discloser, "_call", counted)
+    async with discloser(world, tmp_path, even_step=0.5) as gate:
+        beside = [asyncio.create_task(gate.disclose(request("officer-a", by_number(HEAD)))) for _ in range(5)]
+        began = time.perf_counter()
+        answer, _ = await gate.disclose(request("officer-a", by_number(WIFE)))
+        assert answer.sections
+        assert time.perf_counter() - began > 0.499
+        await asyncio.gather(*beside)
+    assert sorted(name for one in calls for name in one) == sorted([HEAD.name] * 5 + [WIFE.name])
+    assert [one for one in calls if len(set(one)) < len(one)] == []
+
+
 async def test_one_bad_request_does_not_take_the_others_along(world: World, tmp_path: Path) -> None:
     await world.basis(HEAD, uses=None)
     broken = DisclosureRequest(
@@ -137,7 +165,7 @@ async def test_without_a_receipt_nothing_leaves(world: World, tmp_path: Path) ->
     try:
         async with (
             Receipts(world.database) as receipts,  # nobody leads the log
-            Discloser(pool, world.keys, receipts, deadline=0.5) as gate,
+            Discloser(pool, world.keys, receipts, deadline=0.5, even_step=0.001) as gate,
         ):
             with pytest.raises(AuditError):
                 await gate.disclose(request("officer-a", by_number(HEAD)))
@@ -183,7 +211,10 @@ async def test_what_the_log_keeps_can_be_opened_again_by_the_log_alone(world: Wo
     await world.basis(HEAD)
     pool = await world.database.pool(DbRole.APP, size=2)
     try:
-        async with Receipts(world.database) as receipts, Discloser(pool, world.keys, receipts, deadline=1) as gate:
+        async with (
+            Receipts(world.database) as receipts,
+            Discloser(pool, world.keys, receipts, deadline=1, even_step=0.001) as gate,
+        ):
             with pytest.raises(AuditError):
                 await gate.disclose(request("officer-a", by_number(HEAD)))
     finally:

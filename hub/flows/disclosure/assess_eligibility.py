@@ -69,8 +69,7 @@ async def assess_eligibility(
     except DATABASE_ERRORS as error:
         raise gate_failure(error) from error
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
-    if told["person_id"] is None:
-        await departure.wait()  # whether there is such a person must not show in the time either
+    await departure.wait()  # whether there is such a person must not show in the time either
     if told["refusal"] is not None:
         sentence, remedy = REFUSALS[told["refusal"]]
         raise RefusedError(sentence, remedy=remedy, code=told["refusal"])

@@ -67,8 +67,8 @@ class _Waiting:
 class Discloser:
     """Answers disclosure requests over a pool of connections as ``hub_app``.
 
-    ``lanes`` round trips run at a time; ``waiting_max`` requests may wait, further ones are refused as busy. Answers
-    that name nobody leave in steps of ``even_step`` seconds. Use it as an asynchronous context manager.
+    ``lanes`` round trips run at a time; ``waiting_max`` requests may wait, further ones are refused as busy. Every
+    answer leaves in steps of ``even_step`` seconds. Use it as an asynchronous context manager.
     """
 
     def __init__(
@@ -122,8 +122,9 @@ class Discloser:
             raise _busy("Too many requests are waiting.") from None
         answer = await waiting.answer
         receipt = await self._receipts.wait(ev, self._deadline)
-        if answer["person_id"] is None:
-            await departure.wait()  # whether there is such a person must not show in the time either
+        # Whether there is such a person must not show in the time, nor in that of an answer about somebody else which
+        # shared the call and the machine.
+        await departure.wait()
         if answer["refusal"] is not None:
             sentence, remedy = REFUSALS[answer["refusal"]]
             raise RefusedError(sentence, remedy=remedy, code=answer["refusal"])
@@ -150,13 +151,27 @@ class Discloser:
 
     async def _run_lane(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < BATCH_MAX and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            # Whoever has gone away meanwhile is not asked about: nothing would be recorded but a reading by nobody.
-            batch = [waiting for waiting in batch if not waiting.answer.done()]
-            if batch:
+            if batch := self._next_batch(await self._waiting.get()):
                 await self._run_batch(batch)
+
+    def _next_batch(self, first: _Waiting) -> list[_Waiting]:
+        """What shares the next call: each subject once for each client.
+
+        Copies of one question would multiply the time of what is done for its subject until everybody else in the call
+        could see it; so they wait for later calls.
+        """
+        batch: dict[tuple[str, ...], _Waiting] = {}
+        copies: list[_Waiting] = []
+        waiting: _Waiting | None = first
+        while waiting is not None:
+            # Whoever has gone away meanwhile is not asked about: nothing would be recorded but a reading by nobody.
+            if not waiting.answer.done() and batch.setdefault(_subject(waiting), waiting) is not waiting:
+                copies.append(waiting)
+            full = len(batch) == BATCH_MAX or self._waiting.empty()
+            waiting = None if full else self._waiting.get_nowait()
+        for copy in copies:
+            self._waiting.put_nowait(copy)
+        return list(batch.values())
 
     async def _run_batch(self, batch: list[_Waiting]) -> None:
         try:
@@ -224,6 +239,12 @@ def withheld_part(line: str) -> WithheldPart:
 def _absent(line: str) -> AbsentPart:
     key, _, reason = line.partition("=")
     return AbsentPart(part_of(key), AbsenceReason(reason))
+
+
+def _subject(waiting: _Waiting) -> tuple[str, ...]:
+    """Who asks about whom."""
+    wire = waiting.wire
+    return waiting.request.asker.client_id, wire.get("person", ""), *wire.get("identity", ())
 
 
 def _fail(waiting: _Waiting, error: HubError) -> None:

@@ -1,9 +1,10 @@
-"""Answers that say nothing about a person say nothing by their time either.
+"""The time of an answer says nothing about a person, neither the one asked about nor another.
 
 For an unknown number the gate and the log have less to do than for a person who is known and denied: a difference that
 2,000 questions show. Equal work on both paths would have to be kept equal in every function of the gate and of the log;
-an equal time need not. So such an answer leaves at a whole multiple of a step after its question came, and the step is
-so long that nearly all are ready before the first multiple.
+an equal time need not. So an answer leaves at a whole multiple of a step after its question came, and the step is so
+long that nearly all are ready before the first multiple. An answer that shows something does so too: it shares its call
+of the gate, its signature of the log and the machine with denials, and would carry their time.
 """
 
 import asyncio
