@@ -34,14 +34,14 @@ DUTY_EVENTS = (
         "breach:operator:assessed",
         Kind.ADMIN,
         "How far a breach reaches was worked out, and whether the persons are told; it waits for a decision.",
-        ("breach", "categories", "reached", "minors", "tellPersons", "notice"),
+        ("breach", "categories", "reached", "minors", "tellPersons", "notice", "assessment"),
         ("since", "until", "about", "counties"),
     ),
     EventType(
         "breach:administrator:decided",
         Kind.ADMIN,
         "A security administrator decided on the assessment of a breach.",
-        ("breach", "tellPersons"),
+        ("breach", "tellPersons", "assessment"),
     ),
     EventType(
         "breach:operator:notified",

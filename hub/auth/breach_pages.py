@@ -33,8 +33,8 @@ class BreachPages:
         try:
             form = await read_form(request)
             self._guard.check(request, form)
-            breach, approve = _read(form)
-            await decide_breach(self._desk, self._sign_in.secret(request) or "", breach, approve=approve)
+            breach, seen, approve = _read(form)
+            await decide_breach(self._desk, self._sign_in.secret(request) or "", breach, seen, approve=approve)
         except HubError as error:
             return await self._page(request, error)
         return await self._page(request)
@@ -59,8 +59,9 @@ class BreachPages:
         return [Route("/breaches", self.page, methods=["GET"]), Route("/breaches", self.decide, methods=["POST"])]
 
 
-def _read(form: dict[str, str]) -> tuple[UUID, bool]:
+def _read(form: dict[str, str]) -> tuple[UUID, bytes, bool]:
     try:
-        return UUID(form.get("breach", "")), {"approve": True, "refuse": False}[form.get("decision", "")]
+        decision = {"approve": True, "refuse": False}[form.get("decision", "")]
+        return UUID(form.get("breach", "")), bytes.fromhex(form.get("seen", "")), decision
     except (ValueError, KeyError):
         raise InputError("the form cannot be read.", remedy="Open the page again.", code="FORM_UNREADABLE") from None

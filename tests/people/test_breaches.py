@@ -80,6 +80,24 @@ async def refused(code: str, step: Any) -> None:
     assert error.value.code == code
 
 
+async def cannot_decide_unseen(api: Api, visitor: Browser) -> None:
+    """What he decides is what he saw: not what was assessed anew behind his page, which he sees now."""
+    assert (await visitor.send("/breaches", decision="approve")).status_code == 403
+    assert await api.owner.fetchval("SELECT state FROM access.breach") == "ASSESSED"
+    assert "Not to be told" in visitor.page.text
+
+
+async def cannot_rewrite(desk: BreachDesk) -> None:
+    """What was decided stays."""
+    for change in ("tell_persons = false", "state = 'OPEN'", "assessed_by = 'li'", "notice = '{}'"):
+        with pytest.raises(asyncpg.PostgresError, match="never rewritten"):
+            await desk.connection.execute(f"UPDATE access.breach SET {change}")
+    with pytest.raises(asyncpg.PostgresError, match="was decided"):
+        await desk.connection.execute(
+            "SELECT access.reach_of_breach(breach_id, NULL, NULL, NULL, $1) FROM access.breach", COUNTY
+        )
+
+
 async def test_a_breach_is_assessed_from_the_ledger_decided_by_a_second_person_and_told(api: Api) -> None:
     await shown_profile(api)
     now = api.hub.accounts.clock()
@@ -113,11 +131,17 @@ async def test_a_breach_is_assessed_from_the_ledger_decided_by_a_second_person_a
         assert visitor.page.headers["location"] == "/sign-in?next=/breaches"
         await at_page(api, visitor)
         assert "cause 说明" in visitor.page.text
+        assert BANK_A in visitor.page.text
+        await assess_breach(desk, breach.breach_id, assessed(span, tell_persons=False, organisations=()))
+        await cannot_decide_unseen(api, visitor)
+        await assess_breach(desk, breach.breach_id, assessed(span))
+        await visitor.open("/breaches")
         await visitor.send("/breaches", decision="refuse")
         await refused("BREACH_STATE", notify(desk, breach.breach_id, "PERSONS", channel="PORTAL", reference=None))
         await assess_breach(desk, breach.breach_id, assessed(span))
         await visitor.open("/breaches")
         assert (await visitor.send("/breaches", decision="approve")).status_code == 200
+        await cannot_rewrite(desk)
 
         told = await notify(desk, breach.breach_id, "PERSONS", channel="PORTAL", reference=None)
         assert (told.told, told.decided_by) == (1, "security-1")

@@ -42,7 +42,11 @@ _PERSONS_AT_ONCE = 500
 _REFUSALS = {
     "HB169": RefusedError("a security administrator, signed in with a passkey, decides this.", code="NOT_ALLOWED"),
     "HB190": RefusedError("Only a resident has notices.", code="NOT_ALLOWED"),
-    "HB193": RefusedError("no assessment of this breach waits for a decision.", code="BREACH_STATE"),
+    "HB193": RefusedError(
+        "what you saw of this breach does not wait for a decision any more.",
+        remedy="Open the page again: it was decided, or assessed anew.",
+        code="BREACH_STATE",
+    ),
 }
 
 
@@ -193,24 +197,26 @@ async def assess_breach(desk: BreachDesk, breach: UUID, found: BreachAssessment)
         await put_duties(conn, breach, held.discovered_at, duties)
         entry = desk.entry(
             "breach:operator:assessed", breach, categories=categories, reached=count["persons"], minors=count["minors"],
-            tellPersons=found.tell_persons, notice=digest(notice), **reach.facts(),
+            tellPersons=found.tell_persons, notice=digest(notice), assessment=await _assessment(conn, breach),
+            **reach.facts(),
         )  # fmt: skip
         await append(conn, entry)
     await desk.record(entry)
     return await find_breach(conn, breach)
 
 
-async def decide_breach(desk: AccountDesk, secret: str, breach: UUID, *, approve: bool) -> None:
-    """A security administrator, known by the cookie, lets an assessment stand or has it made anew.
+async def decide_breach(desk: AccountDesk, secret: str, breach: UUID, seen: bytes, *, approve: bool) -> None:
+    """A security administrator, known by the cookie, lets an assessment stand or has it made anew. ``seen``: the
+    digest that :func:`breaches_to_decide` gave; one that was made anew meanwhile is not decided.
 
     Raises :class:`RefusedError` (NOT_ALLOWED, BREACH_STATE).
     """
     async with desk.change() as conn:
         with refusing(_REFUSALS):
             row = await conn.fetchrow(
-                "SELECT * FROM access.decide_breach($1, $2, $3)", digest_of(secret), breach, approve
+                "SELECT * FROM access.decide_breach($1, $2, $3, $4)", digest_of(secret), breach, seen, approve
             )
-        facts = {"breach": str(breach), "tellPersons": row["told"]}
+        facts = {"breach": str(breach), "tellPersons": row["told"], "assessment": seen.hex()}
         decision = Decision.ALLOW if approve else Decision.DENY
         entry = _entry("breach:administrator:decided", row["decided_by"], facts, decision=decision)
         await append(conn, entry)
@@ -218,11 +224,14 @@ async def decide_breach(desk: AccountDesk, secret: str, breach: UUID, *, approve
 
 
 async def breaches_to_decide(desk: AccountDesk, secret: str) -> list[dict[str, Any]]:
-    """What waits for the security administrator with this cookie. Raises :class:`RefusedError` (NOT_ALLOWED)."""
+    """What waits for the security administrator with this cookie; ``digest`` stands for all of it.
+
+    Raises :class:`RefusedError` (NOT_ALLOWED).
+    """
     async with desk.reading() as conn:
         with refusing(_REFUSALS):
             rows = await conn.fetch("SELECT * FROM access.breaches_to_decide($1)", digest_of(secret))
-    return [dict(row) | {"notice": orjson.loads(row["notice"])} for row in rows]
+    return [dict(row) | {name: orjson.loads(row[name]) for name in ("notice", "reach")} for row in rows]
 
 
 async def notify(desk: BreachDesk, breach: UUID, duty: str, *, channel: str, reference: str | None) -> Breach:
@@ -342,6 +351,11 @@ async def _locked(connection: asyncpg.Connection, breach: UUID, *states: str) ->
     if held.state not in states:
         raise RefusedError(f"the breach is {held.state}.", remedy="See `hub breach show`.", code="BREACH_STATE")
     return held
+
+
+async def _assessment(connection: asyncpg.Connection, breach: UUID) -> str:
+    found: bytes = await connection.fetchval("SELECT access.assessment_digest($1)", breach)
+    return found.hex()
 
 
 async def _unknown(connection: asyncpg.Connection, organisations: tuple[str, ...]) -> str | None:
