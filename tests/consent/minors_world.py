@@ -98,15 +98,16 @@ class Minors:
         return account, person
 
     async def guard(
-        self, ward: Person, guardian: Person, *, until: date | None = None, approve: bool = True, since: int = 30
-    ) -> UUID:
+        self, ward: Person, guardian: Person, *, until: date | None = None, approve: bool = True, since: int = 30,
+        by: str = "steward",
+    ) -> UUID:  # fmt: skip
         """A guardianship as two stewards register it."""
         keys = self.world.keys
         registration = Registration(
             sought(keys, Holder(ward.number, ward.name)), sought(keys, Holder(guardian.number, guardian.name)),
             Ground.PARENT, "民政-2026-17", bytes(32), day_of(system_clock()) - timedelta(days=since), until,
         )  # fmt: skip
-        made, _ = await register_guardian(self.stewards, act("steward"), registration)
+        made, _ = await register_guardian(self.stewards, act(by), registration)
         if approve:
             assert (await decide_guardian(self.stewards, act("other-steward"), made, yes=True))[0] == "IN_FORCE"
         return made

@@ -1,5 +1,6 @@
 """Who decides about a minor at which age, to the day; what ends it; and that one yes alone opens nothing."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -19,12 +20,12 @@ from hub.flows.consent.refuse_consent import ConsentRefusal, refuse_consent
 from hub.flows.consent.register_guardian import decide_guardian, end_guardian, sought
 from hub.flows.consent.suspend_consent import ConsentPause, suspend_consent
 from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
-from hub.flows.people.change_account import Holder
+from hub.flows.people.change_account import HOLDER_PURPOSE, Holder
 from hub.records.people.guardians import EndCause
 from hub.store.database import Database
 from tests.attacks.consent_world import OPERATION, me, written
 from tests.consent.minors_world import AUNT, HEAD, KID, PARTS, TEEN, WIFE, Minors, act, minors_world, years_ago
-from tests.disclosure.world import COUNTY, HOUSEHOLD
+from tests.disclosure.world import COUNTY, FAR, HOUSEHOLD, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -196,6 +197,40 @@ async def test_a_guardianship_runs_out_by_its_own_day(minors: Minors) -> None:
         await minors.world.owner.fetchval("SELECT standing FROM consent.standing($1, $2)", consent, later) == "UNAGREED"
     )
     await end_guardian(minors.stewards, act("steward"), EndCause.REGISTERED_WRONGLY, guardianship)
+
+
+async def test_no_steward_makes_or_ends_a_guardian_of_his_own_family(minors: Minors) -> None:
+    _, kin = await minors.newcomer(40)  # of the wards' household
+    for account, who in (("far-steward", FAR), ("kin-steward", kin)):
+        await held_by(minors, account, who)
+    registered = await minors.guard(KID, AUNT)
+    waiting = await minors.guard(KID, FAR, approve=False)
+    states = "SELECT array_agg(state ORDER BY guardianship_id) FROM record.guardianship"
+    before = await written(minors.world), await minors.world.owner.fetchval(states)
+    for what in (
+        decide_guardian(minors.stewards, act("far-steward"), waiting, yes=True),  # he would be the guardian
+        end_guardian(minors.stewards, act("far-steward"), EndCause.COURT_ORDER, waiting),
+        decide_guardian(minors.stewards, act("kin-steward"), waiting, yes=True),  # of the household of the ward
+        end_guardian(minors.stewards, act("kin-steward"), EndCause.COURT_ORDER, registered),
+        minors.guard(TEEN, FAR, by="kin-steward"),
+        minors.guard(TEEN, FAR, by="far-steward"),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            await what
+        assert refused.value.code == "GUARDIANSHIP_NOT_YOURS"
+    assert (await written(minors.world), await minors.world.owner.fetchval(states)) == before
+    for each in (waiting, registered):
+        await end_guardian(minors.stewards, act("steward"), EndCause.REGISTERED_WRONGLY, each)
+
+
+async def held_by(minors: Minors, account: str, person: Person) -> None:
+    """A steward's account of a real person."""
+    keys, text = minors.world.keys, json.dumps({"id_number": person.number, "name": person.name}).encode()
+    await minors.world.owner.execute(
+        "INSERT INTO auth.account (account_id, role, county_codes, holder, sealed_holder)"
+        " VALUES ($1, 'STEWARD', $2, $3, $4)",
+        account, [COUNTY], keys.index(HOLDER_PURPOSE, person.number), keys.seal(HOLDER_PURPOSE, text, account.encode()),
+    )  # fmt: skip
 
 
 async def test_two_stewards_make_a_guardian_and_one_is_not_enough(minors: Minors) -> None:

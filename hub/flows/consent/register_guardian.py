@@ -1,20 +1,24 @@
 """Data stewards keep guardianships: one registers a document, another approves it, either ends it.
 
-Each act is an entry in the lists of accesses of both people. An end takes effect at once, and with it end the consents
-that rested on the guardianship alone.
+None of them is concerned himself: not the ward, not the guardian, nobody of their households. Each act is an entry in
+the lists of accesses of both people. An end takes effect at once, and with it end the consents that rested on the
+guardianship alone.
 """
 
+import json
 from uuid import UUID
+
+import asyncpg
 
 from hub.audit.outbox import append
 from hub.audit.proof import Receipt
 from hub.core.ids import uuid7
 from hub.core.text import normalise_name
-from hub.flows.people.change_account import Holder
+from hub.flows.people.change_account import HOLDER_PURPOSE, Holder
 from hub.flows.stewards.steward_desk import StewardAct, StewardDesk
 from hub.flows.stewards.steward_record import steward_record
 from hub.records.people import guardians
-from hub.records.people.guardians import EndCause, ListedGuardianship, Registration, Sought, Two
+from hub.records.people.guardians import ActingSteward, EndCause, ListedGuardianship, Registration, Sought, Two
 from hub.store.keys import KeyService
 
 
@@ -26,14 +30,15 @@ def sought(keys: KeyService, person: Holder) -> Sought:
 async def register_guardian(desk: StewardDesk, act: StewardAct, registration: Registration) -> tuple[UUID, Receipt]:
     """Register a guardianship; it counts when a second steward approved it (:func:`decide_guardian`).
 
-    Raises :class:`InputError`, and :class:`RefusedError` for people who are not known, not of the right age, or
-    bound to each other already.
+    Raises :class:`InputError`, and :class:`RefusedError` for people who are not known, not of the right age, bound to
+    each other already, or the steward's own.
     """
     act.check()
     registration.check()
     now, event, made = desk.clock(), uuid7(), uuid7()
     async with desk.writing() as connection:
-        two = await guardians.propose(connection, made, registration, act.counties, act.steward, now)
+        steward = await _acting(connection, desk.keys, act)
+        two = await guardians.propose(connection, made, registration, act.counties, steward, now)
         facts = {
             "guardianship": str(made),
             "ground": registration.ground.value,
@@ -57,7 +62,8 @@ async def decide_guardian(
     act.check()
     event = uuid7()
     async with desk.writing() as connection:
-        two = await guardians.decide(connection, guardianship_id, yes, act.counties, act.steward, desk.clock())
+        steward = await _acting(connection, desk.keys, act)
+        two = await guardians.decide(connection, guardianship_id, yes, act.counties, steward, desk.clock())
         facts = {"guardianship": str(guardianship_id), "state": two.state}
         entry = steward_record(
             desk.keys, act, event, "guardianship:steward:decided", facts, persons=_whom(two), county=two.county
@@ -71,13 +77,14 @@ async def end_guardian(
 ) -> tuple[UUID, Receipt]:
     """End a guardianship at once: a registered one by its id, one out of the roster by ward and guardian.
 
-    One steward is enough, since it only takes away. Raises GUARDIANSHIP_UNKNOWN.
+    One steward is enough, since it only takes away. Raises GUARDIANSHIP_UNKNOWN, GUARDIANSHIP_NOT_YOURS.
     """
     act.check()
     event = uuid7()
     ended, pair = (which, None) if isinstance(which, UUID) else (uuid7(), which)
     async with desk.writing() as connection:
-        two = await guardians.end(connection, ended, pair, act.counties, cause, act.steward, desk.clock())
+        steward = await _acting(connection, desk.keys, act)
+        two = await guardians.end(connection, ended, pair, act.counties, cause, steward, desk.clock())
         facts = {"guardianship": str(ended), "cause": cause.value, "source": two.source}
         entry = steward_record(
             desk.keys, act, event, "guardianship:steward:ended", facts, persons=_whom(two), county=two.county
@@ -92,6 +99,14 @@ async def list_guardians(
     """Guardianships with their documents and states, nobody named; so without an entry."""
     async with desk.reading() as connection:
         return await guardians.listed(connection, counties, open_only=open_only)
+
+
+async def _acting(connection: asyncpg.Connection, keys: KeyService, act: StewardAct) -> ActingSteward:
+    sealed = await connection.fetchval("SELECT sealed_holder FROM auth.account WHERE account_id = $1", act.steward)
+    if sealed is None:
+        return ActingSteward(act.steward, [])
+    number = json.loads(keys.open(HOLDER_PURPOSE, sealed, act.steward.encode()))["id_number"]
+    return ActingSteward(act.steward, keys.indexes("identity", number))
 
 
 def _whom(two: Two) -> dict[UUID | None, dict[str, str]]:

@@ -42,6 +42,16 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
+class ActingSteward:
+    """Who acts: the account, and the blind indexes of the holder's own number, by which the database tells whether he
+    is concerned himself. None of an operator, or of an account of the sandbox.
+    """
+
+    account: str
+    own: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """A guardianship as its document says. ``to_day``: the first day on which it holds no more."""
 
@@ -102,7 +112,7 @@ _REFUSALS: dict[str, HubError] = {
     ),
     "HB183": RefusedError(
         "there is nothing here for you to decide.",
-        remedy="A guardianship is approved by another data steward than the one who registered it.",
+        remedy="A data steward other than the one who registered it decides, and never one of these people's family.",
         code="GUARDIANSHIP_NOT_YOURS",
     ),
     "23505": RefusedError("it was ended already.", code="GUARDIANSHIP_UNKNOWN"),
@@ -118,13 +128,13 @@ async def propose(
     guardianship_id: UUID,
     registration: Registration,
     counties: frozenset[str] | None,
-    steward: str,
+    steward: ActingSteward,
     now: datetime,
 ) -> Two:
-    """Store a guardianship that waits for approval. Raises GUARDIANSHIP_UNKNOWN, _AGE, _EXISTS."""
+    """Store a guardianship that waits for approval. Raises GUARDIANSHIP_UNKNOWN, _AGE, _EXISTS, _NOT_YOURS."""
     with refusing(_REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM record.propose_guardianship($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "SELECT * FROM record.propose_guardianship($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             guardianship_id,
             registration.ward.identity,
             registration.ward.name,
@@ -136,7 +146,8 @@ async def propose(
             registration.document_hash,
             registration.from_day,
             registration.to_day,
-            steward,
+            steward.account,
+            steward.own,
             now,
         )
     return Two(**dict(row))
@@ -147,17 +158,18 @@ async def decide(
     guardianship_id: UUID,
     yes: bool,
     counties: frozenset[str] | None,
-    steward: str,
+    steward: ActingSteward,
     now: datetime,
 ) -> Two:
     """Approve or decline. Raises GUARDIANSHIP_NOT_YOURS."""
     with refusing(_REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM record.decide_guardianship($1, $2, $3, $4, $5)",
+            "SELECT * FROM record.decide_guardianship($1, $2, $3, $4, $5, $6)",
             guardianship_id,
             yes,
             _counties(counties),
-            steward,
+            steward.account,
+            steward.own,
             now,
         )
     return Two(**dict(row))
@@ -169,17 +181,17 @@ async def end(
     pair: tuple[Sought, Sought] | None,
     counties: frozenset[str] | None,
     cause: EndCause,
-    steward: str,
+    steward: ActingSteward,
     now: datetime,
 ) -> Two:
     """End a registered guardianship by its id, or under a new id what would follow from the roster for ``pair``.
 
-    The consents that rested on it alone end in the same transaction. Raises GUARDIANSHIP_UNKNOWN.
+    The consents that rested on it alone end in the same transaction. Raises GUARDIANSHIP_UNKNOWN, _NOT_YOURS.
     """
     ward, guardian = pair or (None, None)
     with refusing(_REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM record.end_guardianship($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "SELECT * FROM record.end_guardianship($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             guardianship_id,
             None if ward is None else ward.identity,
             None if ward is None else ward.name,
@@ -187,7 +199,8 @@ async def end(
             None if guardian is None else guardian.name,
             _counties(counties),
             cause.value,
-            steward,
+            steward.account,
+            steward.own,
             now,
         )
     return Two(row["ward_id"], row["guardian_id"], row["county"], "ENDED", row["source"])
