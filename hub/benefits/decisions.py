@@ -130,11 +130,15 @@ async def request_review(
     return Requested(**dict(row))
 
 
-async def open_reviews(conn: asyncpg.Connection, asker: Asker, after: UUID | None, limit: int) -> list[OpenReview]:
-    """Reviews that wait in the steward's counties, oldest first. Raises NOT_ALLOWED."""
+async def open_reviews(
+    conn: asyncpg.Connection, asker: Asker, own: list[bytes], after: UUID | None, limit: int
+) -> list[OpenReview]:
+    """Reviews that wait in the steward's counties, oldest first, without his own household's; ``own`` are the keyed
+    hashes of his own number. Raises NOT_ALLOWED.
+    """
     with refusing(_REFUSALS):
         rows = await conn.fetch(
-            "SELECT * FROM benefit.open_reviews($1, $2, $3, $4)", asker.client_id, asker.token_id, after, limit
+            "SELECT * FROM benefit.open_reviews($1, $2, $3, $4, $5)", asker.client_id, asker.token_id, own, after, limit
         )
     return [OpenReview(**_parsed(row)) for row in rows]
 

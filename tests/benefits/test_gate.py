@@ -13,7 +13,7 @@ from hub.benefits.signed_answer import public_key, verify_answer
 from hub.core.clock import SHANGHAI
 from hub.store.database import DbRole
 from tests.api.test_consent_story import BOOK, GRANT, REQUEST, WITHDRAW, answer_to, ask_for, done
-from tests.api.world import HEAD, STRANGER_NUMBER, WIFE
+from tests.api.world import COUNTY, HEAD, STRANGER_NUMBER, WIFE
 
 from .world import NO_ARREARS, PROVIDER_B, SMALL, Benefits, leaf, programme
 
@@ -193,3 +193,19 @@ async def test_from_a_request_for_consent_to_an_answer_and_back(benefits: Benefi
     stopped = await benefits.ask("shop", provider=PROVIDER_B)
     assert stopped["answer"] is None
     assert stopped["withheld"] == (await benefits.ask("shop", WIFE, PROVIDER_B))["withheld"]
+
+
+async def test_answers_are_counted_one_by_one_however_short_the_period(benefits: Benefits) -> None:
+    """A programme by month may be asked all the year, and then nothing else is answered about that person."""
+    await benefits.approve(programme("monthly", {"all": [SMALL]}, period="MONTH"))
+    await benefits.approve(programme("other", NO_ARREARS))
+    await benefits.consent(WIFE, ["roster/VALUE", "tax.arrears/YES_NO"])
+    await benefits.api.owner.execute(
+        "INSERT INTO benefit.decision SELECT $1, gen_random_uuid(), $2, 'monthly', 1, 'then-' || n, 'YES', '{}',"
+        " sha256(''), now() - n * interval '29 days', gen_random_uuid() FROM generate_series(1, 12) n",
+        COUNTY, WIFE.person_id,
+    )  # fmt: skip
+    last = await benefits.ask("monthly", WIFE)
+    assert last["answer"] == "YES"
+    assert (await benefits.ask("other", WIFE))["withheld"][0]["reason"] == "QUOTA"
+    assert await benefits.ask("monthly", WIFE) == last

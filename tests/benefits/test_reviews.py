@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from hub.core.clock import system_clock
+from hub.flows.people.change_account import HOLDER_PURPOSE
 from hub.flows.rules.explain_decision import explain_to_auditor
 from hub.flows.rules.recorded_decision import ANSWERS
 from tests.api.test_consent_story import done
@@ -147,3 +148,38 @@ async def test_the_rules_say_the_same_of_every_question_when_they_are_asked_agai
             account="auditor", reason="test", event=uuid.UUID(entry["ev"]), fields=(), clock=system_clock,
         )  # fmt: skip
         assert [(part.part, part.follows) for part in explanation.parts] == [("eligibility/YES_NO", True)]
+
+
+async def steward_with_number(benefits: Benefits, account: str, number: str) -> str:
+    api = benefits.api
+    holder = json.dumps({"id_number": number, "name": "somebody"}).encode()
+    sealed = api.keys.seal(HOLDER_PURPOSE, holder, account.encode())
+    await api.owner.execute(
+        "INSERT INTO auth.account (account_id, role, county_codes, holder, sealed_holder)"
+        " VALUES ($1, 'STEWARD', $2, $3, $4)",
+        account, [COUNTY], api.keys.index(HOLDER_PURPOSE, number), sealed,
+    )  # fmt: skip
+    return api.account_token(account)
+
+
+async def test_nobody_of_the_household_reviews_and_after_a_withdrawal_the_provider_is_told_nothing(
+    benefits: Benefits,
+) -> None:
+    api = benefits.api
+    first = await benefits.ask("care")
+    head, steward = api.account_token("head"), api.account_token("steward")
+    wife = await steward_with_number(benefits, "st-wife", WIFE.number)
+    asked, _ = await done(api, head, CONTEST, given(decisionId=first["decisionId"]))
+    assert (await done(api, wife, REVIEWS))[0]["edges"] == []
+    assert len((await done(api, steward, REVIEWS))[0]["edges"]) == 1
+    hardship = given(reviewId=asked["reviewId"], ground="HARDSHIP")
+    assert (await done(api, wife, DECIDE, hardship))[0]["code"] == "ELIGIBILITY_REVIEW_UNKNOWN"
+
+    await benefits.withdraw(HEAD)
+    before = await api.owner.fetchval("SELECT count(*) FROM consent.delivery")
+    decided, _ = await done(api, steward, DECIDE, given(reviewId=asked["reviewId"], ground="HARDSHIP"))
+    assert decided["state"] == "OVERTURNED"
+    assert await api.owner.fetchval("SELECT count(*) FROM consent.delivery") == before
+    assert (await benefits.ask("care"))["withheld"][0]["reason"] == "NO_BASIS"
+    await benefits.consent(HEAD, PARTS)
+    assert (await benefits.ask("care"))["answer"] == "YES"

@@ -2,7 +2,7 @@
 
 What came of each comparison is kept with the decision; the values are read from the own record at the moment of the
 explanation, through the gate like every own reading. A review ends with a ground of a closed list; one that overturns
-the no turns it into a yes for the period, and its provider is told that the decision changed.
+the no turns it into a yes for the period, and its provider is told that the decision changed if it may ask now.
 """
 
 import json
@@ -145,10 +145,14 @@ async def request_eligibility_review(
 async def list_open_reviews(
     desk: ConsentDesk, asker: Asker, operation: Operation, after: UUID | None, first: int
 ) -> tuple[list[OpenReview], Receipt]:
-    """Reviews that wait in the steward's counties, one more than asked for. Raises NOT_ALLOWED."""
+    """Reviews that wait in the steward's counties and do not concern him, one more than asked for.
+
+    Raises NOT_ALLOWED.
+    """
     ev = uuid7()
     async with desk.recording() as conn:
-        found = await decisions.open_reviews(conn, asker, after, first + 1)
+        own = (await own_indexes(conn, desk.keys, asker)).identity
+        found = await decisions.open_reviews(conn, asker, own, after, first + 1)
         facts = {"reviews": len(found), **client_facts(asker, Role.STEWARD.value)}
         await append(
             conn, _entry(desk, ev, Kind.QUERY, "eligibility:steward:listed", asker, operation, None, None, facts)
@@ -159,7 +163,7 @@ async def list_open_reviews(
 async def decide_eligibility_review(
     desk: ConsentDesk, asker: Asker, operation: Operation, review_id: UUID, ground: ReviewGround
 ) -> tuple[Decided, Receipt]:
-    """A steward, who is not the person himself, decides. Raises NOT_ALLOWED, ELIGIBILITY_REVIEW_UNKNOWN."""
+    """A steward, who is not of the person's household, decides. Raises NOT_ALLOWED, ELIGIBILITY_REVIEW_UNKNOWN."""
     ev = uuid7()
     async with desk.change() as conn:
         own = (await own_indexes(conn, desk.keys, asker)).identity
