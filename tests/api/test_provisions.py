@@ -115,6 +115,10 @@ async def test_what_is_kept_for_a_time_only_goes_by_mode_and_never_before_the_la
         await api.owner.execute("UPDATE access.policy_set SET legal_mode = 'PUBLIC_PLATFORM'")
         assert await destroy_kept(ingest, api.hub.accounts.receipts, lambda: now) == 1
         assert await officers(api) == ["officer.2"]
+        # 1081 days are less than three years, though a span in months of 30 days says more.
+        await api.owner.execute("UPDATE access.officer_query SET day = $1", (now - timedelta(days=1083)).date())
+        span = "SELECT access.expire_kept('PROVISIONS', '1081 days', now(), 100)"
+        assert await ingest.fetchval(span) == 0
         # Less than the law's three years is not possible, whatever is asked for and whatever the clock says.
         asked = "SELECT access.expire_kept('PROVISIONS', '1 day', now() + interval '9 years', 100)"
         assert await ingest.fetchval(asked) == 0

@@ -5,7 +5,6 @@ Adverse items and refused rows have clocks of their own (hub/flows/duties/purge_
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -20,7 +19,6 @@ from hub.core.version import VERSION
 
 ROWS_AT_ONCE = 5000
 _RECEIPT_SECONDS = 300.0
-_DAYS_A_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +71,10 @@ async def _destroy_batch(connection: asyncpg.Connection, rule: RetentionRule, cl
 
 async def _expire(connection: asyncpg.Connection, rule: RetentionRule, clock: Clock, limit: int | None) -> int:
     """Destroy at most ``limit`` rows, or without a limit only count them."""
-    period = timedelta(days=(rule.months or 0) * _DAYS_A_MONTH)
     rows: int = await connection.fetchval(
-        "SELECT access.expire_kept($1, $2, $3, $4)", rule.kept, period, clock(), limit
-    )
+        "SELECT access.expire_kept($1, make_interval(months => $2), $3, $4)",
+        rule.kept, rule.months or 0, clock(), limit,
+    )  # fmt: skip
     return rows
 
 
