@@ -40,8 +40,8 @@ query R($ward: ID) { household(ward: $ward) { __typename ... on OwnRecord {
   withheld { category reason } } ... on UserError { code } } }
 """
 HISTORY = """
-query H($ward: ID) { accessHistory(first: 100, ward: $ward) {
-  ... on AccessConnection { edges { node { event meaning } } total } ... on UserError { code } } }
+query H($ward: ID, $first: Int = 100, $after: String) { accessHistory(first: $first, after: $after, ward: $ward) {
+  ... on AccessConnection { edges { node { number event meaning } } total pageInfo { endCursor hasNextPage } } ... on UserError { code } } }
 """
 WARD_BOOK = BOOK.replace("{ consents {", "query B($ward: ID) { consents(ward: $ward) {").replace(
     "state notice", "state awaits notice"
@@ -185,7 +185,19 @@ async def test_a_guardian_sees_the_wards_own_record_and_accesses_and_the_minors_
     assert (record["household"]["villageName"], record["relief"]["items"]) == (None, None)
     assert {entry["category"] for entry in record["withheld"]} == {"roster", "civil.relief"}
     await say(api, "teen", HISTORY)
-    events = [edge["node"]["event"] for edge in (await say(api, "head", HISTORY, ward=ward(TEEN)))["edges"]]
+    whole = await say(api, "head", HISTORY, ward=ward(TEEN))
+    shown = [edge["node"] for edge in whole["edges"]]
+    # Neither a number nor a count tells that something is not shown, nor does the length of a page.
+    assert [node["number"] for node in shown] == list(range(whole["total"], 0, -1))
+    await say(api, "teen", HISTORY)
+    paged, page = [], await say(api, "head", HISTORY, ward=ward(TEEN), first=2)
+    assert page["total"] == whole["total"] + 1  # his own reading before
+    while page["pageInfo"]["hasNextPage"]:
+        assert len(page["edges"]) == 2
+        paged += [edge["node"] for edge in page["edges"]]
+        page = await say(api, "head", HISTORY, ward=ward(TEEN), first=2, after=page["pageInfo"]["endCursor"])
+    assert [*paged, *(edge["node"] for edge in page["edges"])][1:] == shown
+    events = [node["event"] for node in shown]
     assert events[:2] == ["history:guardian:queried", "household:guardian:queried"]
     assert not any(":resident:" in event for event in events)
     mine = [edge["node"] for edge in (await say(api, "teen", HISTORY))["edges"]]

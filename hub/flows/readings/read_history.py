@@ -1,11 +1,15 @@
 """A resident reads who looked at his data, or a guardian who looked at a ward's.
 
 The reading is itself an entry of that list, made before it is shown. A guardian is not told what a minor did himself:
-his refusals and withdrawals, his own readings, his sign-ins (未成年人网络保护条例 art. 34; 个人信息保护法 art. 6).
+his refusals and withdrawals, his own readings, his sign-ins (未成年人网络保护条例 art. 34; 个人信息保护法 art. 6). Nor does
+he see that there is something: his list is numbered, counted and paged as if it held nothing else.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
+
+import asyncpg
 
 from hub.audit.history import Access, list_own_accesses
 from hub.audit.proof import Receipt
@@ -15,6 +19,7 @@ from hub.core.ids import uuid7
 from hub.flows.consent.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
 from hub.flows.readings.own_reading import record_own_reading, record_ward_reading
 from hub.store.database import DATABASE_ERRORS
+from hub.store.keys import KeyService
 
 POLICY = "access-history-1"
 """Version of the rule: a person reads his own list and nobody else's."""
@@ -22,17 +27,16 @@ POLICY = "access-history-1"
 _OWN_ACTS = frozenset({"resident", "person"})
 """Who acts in the events that are a minor's own."""
 
+_WHOLE = 2**31 - 1
+"""As the length of a page: the whole list. That of a minor is short, since lenders are shown nothing of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Newest first. ``total`` is the length of the whole list; ``names``: organisation id -> Chinese, English name.
-
-    ``oldest``: the number of the last entry that was read, whether shown or not; ``None`` where there was none.
-    """
+    """Newest first. ``total`` is the length of the whole list; ``names``: organisation id -> Chinese, English name."""
 
     accesses: list[Access]
     total: int
-    oldest: int | None
     names: dict[str, tuple[str, str]]
 
 
@@ -62,17 +66,26 @@ async def read_history(
     try:
         async with desk.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             persons = await conn.fetchval("SELECT auth.known_as($1)", person)
-            accesses, total = await list_own_accesses(conn, desk.keys, persons, before=before, limit=first)
-            oldest = accesses[-1].n if accesses else None
-            if ward is not None:
-                accesses = [access for access in accesses if access.event.split(":")[1] not in _OWN_ACTS]
+            read = list_own_accesses if ward is None else _list_ward_accesses
+            accesses, total = await read(conn, desk.keys, persons, before=before, limit=first)
             rows = await conn.fetch(
                 "SELECT * FROM auth.organisation_names($1)", sorted({access.organisation for access in accesses})
             )
     except DATABASE_ERRORS as error:
         raise StoreError("The list of accesses cannot be read now.", remedy="Try again.") from error
     names = {row["organisation_id"]: (row["name_zh"], row["name_en"]) for row in rows}
-    return HistoryPage(accesses, total, oldest, names), receipt
+    return HistoryPage(accesses, total, names), receipt
+
+
+async def _list_ward_accesses(
+    conn: asyncpg.Connection, keys: KeyService, persons: Sequence[UUID], *, before: int | None, limit: int
+) -> tuple[list[Access], int]:
+    """A page of what a guardian is shown, and how much that is; numbered without what he is not shown."""
+    everything, _ = await list_own_accesses(conn, keys, persons, before=None, limit=_WHOLE)
+    shown = [access for access in everything if access.event.split(":")[1] not in _OWN_ACTS]
+    total = len(shown)
+    newest = 0 if before is None else max(0, total + 1 - before)
+    return [replace(access, n=total - i) for i, access in enumerate(shown)][newest : newest + limit], total
 
 
 def opened_categories(entry: Access) -> list[str]:
