@@ -41,7 +41,8 @@ query R($ward: ID) { household(ward: $ward) { __typename ... on OwnRecord {
 """
 HISTORY = """
 query H($ward: ID, $first: Int = 100, $after: String) { accessHistory(first: $first, after: $after, ward: $ward) {
-  ... on AccessConnection { edges { node { number event meaning } } total pageInfo { endCursor hasNextPage } } ... on UserError { code } } }
+  ... on AccessConnection { edges { node { number event meaning } } total pageInfo { endCursor hasNextPage } }
+  ... on UserError { code } } }
 """
 WARD_BOOK = BOOK.replace("{ consents {", "query B($ward: ID) { consents(ward: $ward) {").replace(
     "state notice", "state awaits notice"

@@ -1,8 +1,8 @@
 """A resident reads who looked at his data, or a guardian who looked at a ward's.
 
 The reading is itself an entry of that list, made before it is shown. A guardian is not told what a minor did himself:
-his refusals and withdrawals, his own readings, his sign-ins (未成年人网络保护条例 art. 34; 个人信息保护法 art. 6). Nor does
-he see that there is something: his list is numbered, counted and paged as if it held nothing else.
+his refusals and withdrawals, his own readings, his sign-ins (未成年人网络保护条例 art. 34; 个人信息保护法 art. 6).
+Nor does he see that there is something: his list is numbered, counted and paged as if it held nothing else.
 """
 
 from collections.abc import Sequence
