@@ -38,6 +38,14 @@ CAPTURE_EVENTS = (
         ("client", "role", "token", "reason"),
         ("recipient",),
     ),
+    EventType(
+        "consent:steward:withdrawn",
+        Kind.CONSENT,
+        "A consent ended because a data steward found out whose withdrawal with a collector it was.",
+        ("consent",),
+        ("client", "role", "token", "reason"),
+        ("recipient",),
+    ),
     _capture(
         "consent:steward:verified", "A reviewer verified a captured consent; it is in force.", "calledBack", "drawn"
     ),
@@ -75,6 +83,27 @@ CAPTURE_EVENTS = (
         Kind.QUERY,
         "A reviewer looked at a captured consent with the names on its form.",
         ("capture", "reason"),
+        ("client", "role", "token"),
+    ),
+    EventType(
+        "withdrawal:steward:listed",
+        Kind.QUERY,
+        "A data steward listed flagged withdrawals from the field: flags and times, nobody's name.",
+        ("rows",),
+        ("client", "role", "token"),
+    ),
+    EventType(
+        "withdrawal:steward:shown",
+        Kind.QUERY,
+        "A data steward looked at a flagged withdrawal with the name on its slip.",
+        ("capture", "reason"),
+        ("client", "role", "token"),
+    ),
+    EventType(
+        "withdrawal:steward:settled",
+        Kind.CONSENT,
+        "A data steward settled a flagged withdrawal: its person was found, nobody fits, or it took effect rightly.",
+        ("capture", "cause", "reason"),
         ("client", "role", "token"),
     ),
     EventType(

@@ -13,12 +13,15 @@ import typer
 
 from hub.cli.session import open_database, read_settings, run
 from hub.cli.steward import acting_steward
+from hub.consent.batch import Named
 from hub.consent.captures import CaptureState, RejectionCause
-from hub.core.clock import iso
+from hub.core.clock import day_of, iso, system_clock
 from hub.core.disclosure import Asker
 from hub.flows.capture.hold_evidence import destroy_evidence, read_evidence
 from hub.flows.capture.review_capture import CaptureDecision, decide_capture, list_captures, masked, show_capture
+from hub.flows.capture.settle_withdrawal import list_withdrawals, settle_withdrawal, show_withdrawal
 from hub.flows.consent.consent_change import ConsentDesk, Operation
+from hub.flows.people.account_holder import read_holder
 from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
 from hub.store.keys import FileKeys
@@ -151,6 +154,78 @@ def destroy_command(
             gone, receipt = await destroy_evidence(desk, asker, evidence, reason, operation)
         ended = None if gone.consent_id is None else str(gone.consent_id)
         return {"evidence": str(evidence), "consent_ended": ended, "receipt": receipt.as_json()}
+
+    print(json.dumps(run(work()), ensure_ascii=False))
+
+
+@app.command("withdrawals")
+def withdrawals_command(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    steward_token_file: _Token = None,
+) -> None:
+    """List withdrawals from the field with flags that nobody has settled, oldest first; nobody's name."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with _opened(steward_token_file) as (desk, asker):
+            told: list[dict[str, Any]] = []
+            after, more = None, True
+            while more:
+                operation = Operation("hub capture withdrawals")
+                found, _ = await list_withdrawals(desk, asker, operation, after=after, first=_PAGE)
+                told += [_plain(asdict(each)) for each in found[:_PAGE]]
+                more = len(found) > _PAGE
+                after = found[_PAGE - 1].capture_id if more else None
+        return told
+
+    waiting = run(work())
+    for each in waiting:
+        effect = "took effect" if each["names_somebody"] else "NO EFFECT YET"
+        line = f"{each['capture_id']}  {effect:<13} {' '.join(each['flags'])}"
+        print(json.dumps(each, ensure_ascii=False) if as_json else line)
+    if not waiting and not as_json:
+        print("No withdrawal waits for a steward.")
+
+
+@app.command("withdrawal")
+def withdrawal_command(capture: _CaptureId, reason: _Reason, steward_token_file: _Token = None) -> None:
+    """Show one flagged withdrawal with the name on its slip, as JSON. Every showing is recorded."""
+
+    async def work() -> dict[str, Any]:
+        async with _opened(steward_token_file) as (desk, asker):
+            operation = Operation("hub capture withdrawal", {"capture": str(capture)})
+            shown, _ = await show_withdrawal(desk, asker, capture, reason, operation)
+        found = shown.withdrawal
+        return {
+            "capture": str(found.capture_id), "person": masked(shown.person), "flags": sorted(found.flags),
+            "took_effect": found.person_id is not None, "settled": found.cause,
+        }  # fmt: skip
+
+    print(json.dumps(run(work()), ensure_ascii=False, indent=2))
+
+
+@app.command("settle")
+def settle_command(
+    capture: _CaptureId,
+    reason: _Reason,
+    person: Annotated[
+        Path | None,
+        typer.Option(help='Whose it is: file with {"id_number": "...", "name": "..."}. Without: it stays as it is.'),
+    ] = None,
+    steward_token_file: _Token = None,
+) -> None:
+    """Settle a flagged withdrawal; what the person of the file gave ends at once."""
+    holder = None if person is None else read_holder(person, day_of(system_clock()))
+    named = None if holder is None else Named(id_number=holder.id_number, name=holder.name)
+
+    async def work() -> dict[str, Any]:
+        async with _opened(steward_token_file) as (desk, asker):
+            operation = Operation("hub capture settle", {"capture": str(capture)})
+            settled, receipt = await settle_withdrawal(desk, asker, capture, named, reason, operation)
+        ended = [each["consent"] for each in settled.ended]
+        return {
+            "capture": str(capture), "settled": settled.cause.value, "consents_ended": ended,
+            "receipt": receipt.as_json(),
+        }  # fmt: skip
 
     print(json.dumps(run(work()), ensure_ascii=False))
 

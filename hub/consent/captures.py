@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.consent.batch import Batch, ConsentSlip, Named, read_batch
+from hub.consent.batch import Batch, Named, Slip, read_batch
 from hub.consent.record import SignedTerms
 from hub.consent.terms import OpenRequest
 from hub.core.disclosure import Asker
@@ -48,6 +48,11 @@ REFUSALS: dict[str, HubError] = {
         "This capture cannot be verified: it is decided, blocked, or its request is over.",
         remedy="Look at its flags; reject it with its cause.",
         code="CAPTURE_CLOSED",
+    ),
+    "HB195": RefusedError(
+        "Nobody whom the hub knows has this number and name.",
+        remedy="Copy both from the identity card.",
+        code="PERSON_UNKNOWN",
     ),
     "HB188": RefusedError(
         "The person was drawn to be called back before this is verified.",
@@ -388,7 +393,7 @@ async def flag_altered(conn: asyncpg.Connection, asker: Asker, capture_id: UUID)
 
 def opened_slip(
     keys: KeyService, batch_id: UUID, sealed: bytes, place: int, jwk: dict[str, Any], slip_hash: bytes
-) -> tuple[Batch, ConsentSlip]:
+) -> tuple[Batch, Slip]:
     """The slip of a capture out of its sealed batch, with the device's signature checked again.
 
     Raises :class:`RefusedError` (EVIDENCE_ALTERED) if anything of it is not what the device signed.
@@ -397,7 +402,7 @@ def opened_slip(
         batch = read_batch(keys.open(BATCH_PURPOSE, sealed, batch_id.bytes).decode())
         batch.check_signature(jwk)
         slip = batch.slips[place]
-        if batch.hashes[place] != slip_hash.hex() or not isinstance(slip, ConsentSlip):
+        if batch.hashes[place] != slip_hash.hex():
             raise altered()
     except (DamagedSealError, InputError, RefusedError, UnicodeDecodeError, IndexError):
         raise altered() from None

@@ -4,12 +4,18 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 
+from hub.consent.batch import Named
+from hub.consent.withdrawals import Settlement
 from hub.core.clock import system_clock
+from hub.core.disclosure import Asker
+from hub.core.errors import HubError
+from hub.flows.capture.settle_withdrawal import list_withdrawals, settle_withdrawal, show_withdrawal
+from hub.flows.consent.consent_change import Operation
 from hub.sandbox.device import FieldDevice, content_of, picture_of
 from hub.store.database import Database
 from tests.consent.field import (
@@ -317,3 +323,43 @@ async def test_fingerprints_are_refused_at_the_door(field: Field) -> None:
     reply = await field.api.ask(token, text)
     assert "must be sent as a variable" in reply.text
     assert await field.state() == before
+
+
+async def test_a_withdrawal_is_never_lost(field: Field) -> None:
+    """The number alone is enough; where nobody has it, a steward finds out whose it is, and never the collector."""
+    await field.decide(await field.captured())
+    field.device.withdrawal((SUBJECT.number, SUBJECT.name + "兵"))
+    wrong_name = (await field.deliver())["slips"][0]["captureId"]
+    assert not await field.sees()
+    await field.decide(await field.captured())
+    field.device.withdrawal(("533103196907070743", SUBJECT.name))
+    nobody = (await field.deliver())["slips"][0]["captureId"]
+    assert await field.sees()
+    desk, operation, reason = field.api.hub.ports.consents, Operation("test"), "纸质撤回书 7"
+    steward, concerned = Asker("steward", "", "steward"), Asker("collector-as-steward", "", "collector-as-steward")
+    listed, _ = await list_withdrawals(desk, steward, operation, after=None, first=100)
+    flags = {str(each.capture_id): (each.flags, each.names_somebody) for each in listed}
+    assert (flags[wrong_name], flags[nobody]) == ((("NAME_DIFFERS",), True), (("PERSON_UNKNOWN",), False))
+    shown, _ = await show_withdrawal(desk, steward, UUID(nobody), reason, operation)
+    assert (shown.person.name, shown.withdrawal.person_id) == (SUBJECT.name, None)
+    person = Named(id_number=SUBJECT.number, name=SUBJECT.name)
+    before = await field.state()
+    for who, named, code in (
+        (concerned, person, "REVIEWER_CONCERNED"),
+        (Asker("steward-far", "", "steward-far"), person, "CAPTURE_UNKNOWN"),
+        (Asker("collector", "", "collector"), person, "CAPTURE_UNKNOWN"),
+        (steward, Named(id_number=W1.number, name=SUBJECT.name), "PERSON_UNKNOWN"),
+    ):
+        with pytest.raises(HubError) as refused:
+            await settle_withdrawal(desk, who, UUID(nobody), named, reason, operation)
+        assert refused.value.code == code
+    assert await field.state() == before
+    settled, _ = await settle_withdrawal(desk, steward, UUID(nobody), person, reason, operation)
+    assert (settled.cause, len(settled.ended)) == (Settlement.PERSON_FOUND, 1)
+    assert not await field.sees()
+    assert (await settle_withdrawal(desk, steward, UUID(wrong_name), None, reason, operation))[0].ended == []
+    assert (await list_withdrawals(desk, concerned, operation, after=None, first=100))[0] == [
+        each for each in listed if str(each.capture_id) not in (nobody, wrong_name)
+    ]
+    with pytest.raises(HubError):
+        await settle_withdrawal(desk, steward, UUID(nobody), None, reason, operation)

@@ -30,6 +30,8 @@ async def test_an_operator_keeps_devices_and_a_steward_reviews(home: HubHome, tm
     token, picture = tmp_path / "token", tmp_path / "picture.png"
     async with running_field(home.database, home.home) as field:
         first, second = await field.captured(), await field.captured()
+        field.device.withdrawal(("533103196907070743", SUBJECT.name))
+        lost = str((await field.deliver())["slips"][0]["captureId"])
         token.write_text(field.api.account_token("steward"))
     case = ("--reason", "案件 7", "--steward-token-file", str(token))
     refused = await home.run("capture", "list")
@@ -50,6 +52,14 @@ async def test_an_operator_keeps_devices_and_a_steward_reviews(home: HubHome, tm
     assert (verified["state"], verified["evidence_level"], bool(verified["receipt"])) == ("VERIFIED", "L2", True)
     (rejected,) = lines(await home.run("capture", "reject", second, "--cause", "FORM_DIFFERS", *case))
     assert (rejected["state"], rejected["consent"]) == ("REJECTED", None)
+    waiting = lines(await home.run("capture", "withdrawals", "--json", "--steward-token-file", str(token)))
+    assert [(each["capture_id"], each["names_somebody"]) for each in waiting] == [(lost, False)]
+    named = json.loads((await home.run("capture", "withdrawal", lost, *case)).out)
+    assert (named["person"]["name"], named["took_effect"]) == (SUBJECT.name, False)
+    holder = tmp_path / "holder.json"
+    holder.write_text(json.dumps({"id_number": SUBJECT.number, "name": SUBJECT.name}))
+    (settled,) = lines(await home.run("capture", "settle", lost, "--person", str(holder), *case))
+    assert (settled["settled"], settled["consents_ended"]) == ("PERSON_FOUND", [verified["consent"]])
     again = await home.run("capture", "verify", first, "--called-back", *case)
     assert (again.code, "cannot be verified" in again.err.decode()) == (1, True)
 

@@ -36,6 +36,7 @@ MAY_CALL = {
     "consent.form_for", "consent.open_capture", "consent.open_device", "consent.own_holder",
     "consent.read_evidence", "consent.reject_capture",
     "consent.requests_shown", "consent.store_evidence", "consent.take_batch", "consent.verify_capture",
+    "consent.open_withdrawal", "consent.settle_withdrawal", "consent.withdrawals",
     # Benefit programmes.
     "benefit.assess", "benefit.decide_review", "benefit.open_reviews", "benefit.own_decisions",
     "benefit.request_review",

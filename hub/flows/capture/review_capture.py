@@ -249,7 +249,10 @@ async def _block(desk: ConsentDesk, decision: CaptureDecision, found: OpenCaptur
 
 
 def _opened(desk: ConsentDesk, found: OpenCapture) -> tuple[Batch, ConsentSlip]:
-    return captures.opened_slip(desk.keys, found.batch_id, found.sealed, found.place, found.jwk, found.slip_hash)
+    batch, slip = captures.opened_slip(desk.keys, found.batch_id, found.sealed, found.place, found.jwk, found.slip_hash)
+    if not isinstance(slip, ConsentSlip):
+        raise captures.altered()
+    return batch, slip
 
 
 async def _request(conn: asyncpg.Connection, asker: Asker, found: OpenCapture) -> OpenRequest | None:
