@@ -74,8 +74,8 @@ ADMIN_EVENTS = (
     EventType(
         "programme:operator:proposed",
         Kind.ADMIN,
-        "A version of a benefit programme was proposed.",
-        ("programme", "version", "digest"),
+        "A version of a benefit programme was proposed, and signed for by who proposed it.",
+        ("programme", "version", "digest", "account", "key"),
         ("organisation",),
     ),
     EventType(

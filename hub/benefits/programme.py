@@ -105,6 +105,11 @@ class Overlap:
     parts: tuple[str, ...]
 
 
+def proposal(digest: bytes, account_id: str) -> bytes:
+    """The bytes that the first person signs: that he proposes these terms."""
+    return _CONTEXT + canonical_bytes({"account": account_id, "act": "PROPOSE", "digest": digest.hex()})
+
+
 def statement(digest: bytes, account_id: str, accepted: tuple[str, ...]) -> bytes:
     """The bytes that the second person signs: the terms, and the overlaps that he accepts."""
     return _CONTEXT + canonical_bytes({"accepts": sorted(accepted), "account": account_id, "digest": digest.hex()})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.access.approvals import read_private_key
 from hub.benefits.programme import read_programme
@@ -47,14 +48,17 @@ async def _desk() -> AsyncIterator[ApprovalDesk]:
 @app.command("add")
 def add_command(
     file: Annotated[Path, typer.Argument(help="TOML file with the programme.")],
-    account: Annotated[str, typer.Option(help="Account of the regulator, administrator or operator who proposes it.")],
+    account: Annotated[str, typer.Option(help="The security administrator who proposes it.")],
+    key: Annotated[Path, typer.Option(help="PEM file with his Ed25519 key.")],
+    password_file: Annotated[Path | None, typer.Option(help="File with the password of that key.")] = None,
 ) -> None:
-    """Propose a programme, or a new version of one. It may be asked once another person has approved it."""
+    """Propose a programme, or a new version of one, and sign for it. It may be asked once another has approved it."""
     programme = read_programme(file)
+    private = _private(key, password_file)
 
     async def work() -> Version:
         async with _desk() as desk:
-            return await propose_programme(desk, programme, account)
+            return await propose_programme(desk, programme, account, private, production=read_settings().is_production)
 
     _tell(run(work()))
 
@@ -71,7 +75,7 @@ def approve_command(
     password_file: Annotated[Path | None, typer.Option(help="File with the password of that key.")] = None,
 ) -> None:
     """Sign for a version, so that it may be asked; it takes the place of the version before."""
-    private = read_private_key(key, None if password_file is None else password_file.read_bytes().rstrip(b"\r\n"))
+    private = _private(key, password_file)
 
     async def work() -> Version:
         async with _desk() as desk:
@@ -117,6 +121,10 @@ def list_command() -> None:
             await owner.close()
 
     run(work())
+
+
+def _private(key: Path, password_file: Path | None) -> Ed25519PrivateKey:
+    return read_private_key(key, None if password_file is None else password_file.read_bytes().rstrip(b"\r\n"))
 
 
 def _tell(version: Version) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
+from hub.audit.outbox import PendingEntry, append
 from hub.core.errors import RefusedError
 from hub.core.identifiers import id_check_character
+from hub.flows.disclosure import change_programmes
 from hub.flows.disclosure.change_programmes import approve_programme, propose_programme, retire_programme
 from hub.store.database import Database
 from tests.api.world import HEAD, NOBODY, Person
@@ -63,18 +66,46 @@ async def test_attack_50_bisection_by_versions_runs_into_review_and_budget(benef
     assert spent.value.code == "PROGRAMME_BUDGET"
 
 
-async def test_a_programme_takes_two_people_and_never_changes(benefits: Benefits) -> None:
+async def test_a_programme_takes_two_people_and_never_changes(
+    benefits: Benefits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = benefits.api.owner
-    made = await propose_programme(benefits.desk(), programme("mine", at_most(5)), "security-1")
+    recorded: list[PendingEntry] = []
+
+    async def noted(conn: asyncpg.Connection, entry: PendingEntry) -> None:
+        recorded.append(entry)
+        await append(conn, entry)
+
+    monkeypatch.setattr(change_programmes, "append", noted)
+    mine = programme("mine", at_most(5))
+    # Not in somebody else's name: the proposer's own key signs, and the log says who ran the command.
+    for account, key in (("security-2", benefits.key), ("regulator", benefits.key), ("regulator", benefits.proposer)):
+        with pytest.raises(RefusedError) as refused:
+            await propose_programme(benefits.desk(), mine, account, key, production=True)
+        assert refused.value.code == "APPROVER"
+    assert await owner.fetchval("SELECT count(*) FROM benefit.programme") == 0
+    made = await propose_programme(benefits.desk(), mine, "security-1", benefits.key, production=True)
+    (entry,) = recorded
+    assert (entry.event, entry.actor, entry.facts["account"]) == (
+        "programme:operator:proposed", benefits.desk().actor, "security-1",
+    )  # fmt: skip
     for account in ("security-1", "security-2", "regulator"):
         with pytest.raises(RefusedError) as refused:
             await approve_programme(benefits.desk(), "mine", made.version, account, benefits.key, production=True)
         assert refused.value.code == "APPROVER"
     assert (await benefits.ask("mine"))["code"] == "PROGRAMME_UNKNOWN"
+    # Nor is a row that somebody put into the table without a signature of the one whom it names.
+    await owner.execute(
+        "ALTER TABLE benefit.programme DISABLE TRIGGER USER; UPDATE benefit.programme SET proposed_by = 'security-2';"
+        " ALTER TABLE benefit.programme ENABLE TRIGGER USER"
+    )
+    with pytest.raises(RefusedError) as refused:
+        await approve_programme(benefits.desk(), "mine", made.version, "security-1", benefits.key, production=True)
+    assert refused.value.code == "APPROVER"
     approved = await benefits.approve(programme("ours", at_most(5)))
     for change in (
         "terms = replace(terms, '5', '3')", "accepted = '{x}'", "approved_at = now()", "ends_on = ends_on + 1",
-        "proposed_by = 'x'", "signature = NULL",
+        "proposed_by = 'x'", "signature = NULL", "proposed_signature = NULL, proposed_key = NULL",
     ):  # fmt: skip
         with pytest.raises(Exception, match=r"never changed|check constraint"):
             await owner.execute(f"UPDATE benefit.programme SET {change} WHERE programme_id = 'ours'")

@@ -57,7 +57,7 @@ class Benefits:
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self.key = Ed25519PrivateKey.generate()
+        self.key, self.proposer = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
         self.consents = api.hub.ports.consents
 
     async def seed(self) -> None:
@@ -72,10 +72,11 @@ class Benefits:
             )  # fmt: skip
         for account in ("security-1", "security-2"):
             await owner.execute("INSERT INTO auth.account (account_id, role) VALUES ($1, 'SECURITY_ADMIN')", account)
-        await owner.execute(
-            "INSERT INTO access.approver (account_id, public_key, registered_at, confirmed_at)"
-            " VALUES ('security-1', $1, now(), now())", self.key.public_key().public_bytes_raw(),
-        )  # fmt: skip
+            await owner.execute(
+                "INSERT INTO access.approver (account_id, public_key, registered_at, confirmed_at)"
+                " VALUES ($1, $2, now(), now())",
+                account, (self.key if account == "security-1" else self.proposer).public_key().public_bytes_raw(),
+            )  # fmt: skip
         await self.sources()
 
     async def clear(self) -> None:
@@ -117,7 +118,7 @@ class Benefits:
 
     async def approve(self, one: Programme, *accepted: str) -> Version:
         """Propose by one and approve by another."""
-        made = await propose_programme(self.desk(), one, "regulator")
+        made = await propose_programme(self.desk(), one, "security-2", self.proposer, production=True)
         return await approve_programme(
             self.desk(), made.programme_id, made.version, "security-1", self.key, accepted, production=True
         )  # fmt: skip

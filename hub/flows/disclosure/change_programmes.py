@@ -1,8 +1,8 @@
 """Benefit programmes on their way: proposed by one person, approved by another, retired; each step recorded.
 
-The second person signs the terms with the key that is registered for his account (``hub access approver``), and names
-every other version of the same organisation that reads some of the same: two such programmes together may tell what
-each alone does not.
+Both sign with the key that is registered for their account (``hub access approver``): whose name is only given on a
+command line has done nothing. The second person signs the terms, and names every other version of the same organisation
+that reads some of the same: two such programmes together may tell what each alone does not.
 """
 
 import json
@@ -11,20 +11,18 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hub.access.approvals import SANDBOX_PREFIX
 from hub.audit.outbox import append
-from hub.benefits.programme import Overlap, Programme, shared_parts, statement
+from hub.benefits.programme import Overlap, Programme, proposal, shared_parts, statement
 from hub.core.clock import iso
 from hub.core.errors import InputError, RefusedError
-from hub.core.names import Role
 from hub.flows.rules.approve_rules import RECEIPT_SECONDS, ApprovalDesk, rules_entry
 
 COUNTED = timedelta(days=366)
 """For how long a version counts: against its organisation's budget, and as one that another may overlap with."""
-
-PROPOSERS = frozenset({Role.REGULATOR, Role.SECURITY_ADMIN, Role.OPERATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +42,20 @@ class Version:
         return f"{self.programme_id}@{self.version}"
 
 
-async def propose_programme(desk: ApprovalDesk, programme: Programme, account_id: str) -> Version:
-    """Store a new version of a programme; it may not be asked yet. Raises :class:`InputError`."""
+async def propose_programme(
+    desk: ApprovalDesk, programme: Programme, account_id: str, key: Ed25519PrivateKey, *, production: bool
+) -> Version:
+    """Store a new version of a programme, signed by who proposes it; it may not be asked yet. In production the
+    sandbox's generated accounts sign for nothing.
+
+    Raises :class:`InputError`, and :class:`RefusedError` with ``APPROVER`` for a key or account that may not sign.
+    """
     conn = desk.conn
+    public = key.public_key().public_bytes_raw()
     async with conn.transaction():
         await _lock(conn)
-        account = await conn.fetchrow("SELECT role, status FROM auth.account WHERE account_id = $1", account_id)
-        if account is None or account["role"] not in PROPOSERS or account["status"] != "ACTIVE":
-            raise InputError(
-                "a programme is proposed by an active account of a regulator, security administrator or operator.",
-                code="PROGRAMME_PROPOSER",
-            )
+        if (production and account_id.startswith(SANDBOX_PREFIX)) or not await _may_sign(conn, account_id, public):
+            raise _no_approver()
         kind = await conn.fetchval(
             "SELECT kind FROM access.organisation WHERE organisation_id = $1", programme.organisation
         )
@@ -71,8 +72,8 @@ async def propose_programme(desk: ApprovalDesk, programme: Programme, account_id
             raise InputError("this very version is stored already.", remedy="See `hub programme list`.")
         version = await conn.fetchval(
             """INSERT INTO benefit.programme (programme_id, version, organisation_id, terms, digest, period, reads,
-                   begins_on, ends_on, proposed_by, proposed_at)
-               SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+                   begins_on, ends_on, proposed_by, proposed_at, proposed_key, proposed_signature)
+               SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
                FROM benefit.programme WHERE programme_id = $1 RETURNING version""",
             programme.programme_id,
             programme.organisation,
@@ -84,9 +85,12 @@ async def propose_programme(desk: ApprovalDesk, programme: Programme, account_id
             programme.ends_on,
             account_id,
             desk.at,
+            public,
+            key.sign(proposal(programme.digest, account_id)),
         )
         facts = {"programme": programme.programme_id, "version": version, "digest": programme.digest.hex()}
-        entry = rules_entry("programme:operator:proposed", account_id, facts | {"organisation": programme.organisation})
+        more = {"organisation": programme.organisation, "account": account_id, "key": public.hex()}
+        entry = rules_entry("programme:operator:proposed", desk.actor, facts | more)
         await append(conn, entry)
         await desk.receipts.ready()
     await desk.receipts.wait(entry.ev, RECEIPT_SECONDS)
@@ -233,20 +237,38 @@ async def _version(desk: ApprovalDesk, programme_id: str, version: int) -> Versi
     )
 
 
-async def _check_approver(conn: asyncpg.Connection, found: Version, account_id: str, key: Ed25519PrivateKey) -> None:
-    """The key is the account's, and the account's holder is another person than the proposer."""
-    good = await conn.fetchval(
+async def _may_sign(conn: asyncpg.Connection, account_id: str, public_key: bytes) -> bool:
+    """Whether the key is that of an active security administrator, who confirmed it."""
+    found = await conn.fetchval(
         """SELECT true FROM access.approver r JOIN auth.account a USING (account_id)
-           CROSS JOIN benefit.programme g JOIN auth.account p ON p.account_id = g.proposed_by
-           WHERE r.account_id = $1 AND r.public_key = $2 AND r.revoked_at IS NULL
-             AND r.confirmed_at IS NOT NULL AND a.role = 'SECURITY_ADMIN' AND a.status = 'ACTIVE' AND g.digest = $3
-             AND NOT auth.same_person(p.account_id, a.account_id)""",
+           WHERE r.account_id = $1 AND r.public_key = $2 AND r.revoked_at IS NULL AND r.confirmed_at IS NOT NULL
+             AND a.role = 'SECURITY_ADMIN' AND a.status = 'ACTIVE'""",
         account_id,
-        key.public_key().public_bytes_raw(),
-        found.digest,
+        public_key,
     )
-    if not good:
+    return bool(found)
+
+
+async def _check_approver(conn: asyncpg.Connection, found: Version, account_id: str, key: Ed25519PrivateKey) -> None:
+    """The key is the account's, and its holder is another person than the one who signed the proposal."""
+    first = await conn.fetchrow(
+        """SELECT proposed_by, proposed_key, proposed_signature, auth.same_person(proposed_by, $2) AS same
+           FROM benefit.programme WHERE digest = $1""",
+        found.digest,
+        account_id,
+    )
+    if (
+        first["proposed_key"] is None
+        or first["same"] is not False
+        or not await _may_sign(conn, first["proposed_by"], first["proposed_key"])
+        or not await _may_sign(conn, account_id, key.public_key().public_bytes_raw())
+    ):
         raise _no_approver()
+    try:
+        proposed = Ed25519PublicKey.from_public_bytes(first["proposed_key"])
+        proposed.verify(first["proposed_signature"], proposal(found.digest, first["proposed_by"]))
+    except (ValueError, InvalidSignature):
+        raise _no_approver() from None
 
 
 async def _check_budget(desk: ApprovalDesk, organisation_id: str) -> None:
@@ -266,8 +288,8 @@ async def _check_budget(desk: ApprovalDesk, organisation_id: str) -> None:
 
 def _no_approver() -> RefusedError:
     return RefusedError(
-        "the key is not that of this account, or the account may not approve, or its holder proposed the version.",
-        remedy="A second person signs, with a key registered by `hub access approver add`.",
+        "the key is not that of this account, or the account may not sign, or no other person signed the proposal.",
+        remedy="Two people sign, each with a key registered by `hub access approver add`.",
         code="APPROVER",
     )
 
