@@ -120,7 +120,8 @@ async def test_33_a_reading_that_meets_the_end_of_a_guardianship_waits_and_gets_
     ending = owner.transaction()
     await ending.start()
     await owner.fetch(
-        "SELECT * FROM record.end_guardianship($1, NULL, NULL, NULL, NULL, NULL, 'COURT_ORDER', 'steward', now())",
+        "SELECT * FROM record.end_guardianship($1, NULL, NULL, NULL, NULL, NULL, 'COURT_ORDER', 'steward', '{}',"
+        " now())",
         guardianship,
     )
     reading = asyncio.create_task(asked(minors, ward))
