@@ -21,7 +21,7 @@ from hub.core.errors import RefusedError
 from hub.core.names import Purpose
 from hub.flows.consent.withdraw_consent import ConsentWithdrawal, withdraw_consent
 from hub.flows.disclosure.disclose import Discloser
-from hub.flows.disclosure.even_time import in_even_time
+from hub.flows.disclosure.even_time import WATCHED_SECONDS, Denials, in_even_time
 from hub.store.database import Database, DbRole
 from hub.store.keys import FileKeys
 from tests.attacks.consent_world import OPERATION, given, me, open_desk
@@ -169,6 +169,21 @@ async def test_attack_49_an_answer_does_not_carry_the_time_of_denials_beside_it(
                 await asyncio.gather(*beside)
     await pool.close()
     assert p_of_sign(*seconds.values()) > FALSE_ALARM, {n: sorted(taken)[100] for n, taken in seconds.items()}
+
+
+async def test_after_a_denial_all_answers_of_the_organisation_leave_in_even_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("hub.flows.disclosure.even_time.time.monotonic", lambda: now)
+    denials = Denials()
+    denials.note("bank-a")
+    assert (denials.is_watched("bank-a"), denials.is_watched("bank-b")) == (True, False)
+    now += WATCHED_SECONDS - 1
+    denials.note("bank-b")
+    assert denials.is_watched("bank-a")
+    now += 2
+    assert (denials.is_watched("bank-a"), denials.is_watched("bank-b")) == (False, True)
 
 
 async def test_what_leaves_in_even_time_ends_at_a_multiple_of_the_step_also_when_refused() -> None:

@@ -28,7 +28,7 @@ from hub.core.disclosure import (
 from hub.core.errors import AuditError, HubError, InputError, RefusedError, StoreError
 from hub.core.ids import uuid7
 from hub.core.names import AbsenceReason, WithheldReason
-from hub.flows.disclosure.even_time import EVEN_STEP, Departure
+from hub.flows.disclosure.even_time import EVEN_STEP, Denials, Departure
 from hub.flows.disclosure.gate_wire import gate_wire, pseudonym_space
 from hub.store.database import DATABASE_ERRORS
 from hub.store.keys import KeyService
@@ -67,8 +67,9 @@ class _Waiting:
 class Discloser:
     """Answers disclosure requests over a pool of connections as ``hub_app``.
 
-    ``lanes`` round trips run at a time; ``waiting_max`` requests may wait, further ones are refused as busy. Every
-    answer leaves in steps of ``even_step`` seconds. Use it as an asynchronous context manager.
+    ``lanes`` round trips run at a time; ``waiting_max`` requests may wait, further ones are refused as busy. Answers
+    that name nobody, and for a while all others to the same organisation, leave in steps of ``even_step`` seconds. Use
+    it as an asynchronous context manager.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Discloser:
         self._receipts = receipts
         self._deadline = deadline
         self._even_step = even_step
+        self._denials = Denials()
         self._lane_count = lanes
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(waiting_max)
         self._lanes: list[asyncio.Task[None]] = []
@@ -122,9 +124,10 @@ class Discloser:
             raise _busy("Too many requests are waiting.") from None
         answer = await waiting.answer
         receipt = await self._receipts.wait(ev, self._deadline)
-        # Whether there is such a person must not show in the time, nor in that of an answer about somebody else which
-        # shared the call and the machine.
-        await departure.wait()
+        if self._denials.is_watched(answer["organisation_id"] or ""):
+            # Whether there is such a person must not show in the time, nor in that of an answer about somebody else
+            # which shared the call and the machine.
+            await departure.wait()
         if answer["refusal"] is not None:
             sentence, remedy = REFUSALS[answer["refusal"]]
             raise RefusedError(sentence, remedy=remedy, code=answer["refusal"])
@@ -188,6 +191,9 @@ class Discloser:
             for waiting in batch:
                 _fail(waiting, _busy("The hub is closing."))
             raise
+        for row in rows:  # before any answer of the call may go
+            if row["person_id"] is None:
+                self._denials.note(row["organisation_id"] or "")
         for waiting, row in zip(batch, rows, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(row)
