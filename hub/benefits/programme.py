@@ -39,7 +39,9 @@ class Period(StrEnum):
 
 
 class Answer(StrEnum):
-    """What a provider is told. CANNOT_SAY hangs on the sources of the data, never on a person's data."""
+    """What a provider is told. CANNOT_SAY hangs on the sources, or on a household that could not be folded,
+    never on a value.
+    """
 
     YES = "YES"
     NO = "NO"

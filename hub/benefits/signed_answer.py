@@ -34,7 +34,7 @@ FRESH = timedelta(minutes=5)
 """How old the holder's signature may be."""
 
 _ALGORITHM = "EdDSA"
-_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, JWException)
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, JWException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def holder_key_of(text: str) -> dict[str, str]:
         key = {name: str(found[name]) for name in ("kty", "crv", "x", "y")}
         if (key["kty"], key["crv"]) != ("EC", "P-256") or "d" in found:
             raise ValueError("no public P-256 key")
-        JWK(**key)
+        JWK(**key).get_op_key("verify")  # refuses what is no point of the curve
     except _MALFORMED:
         raise InputError("The holder's key is no public P-256 key (JWK).", code="HOLDER_KEY_MALFORMED") from None
     return key

@@ -15,7 +15,7 @@ from hub.store.database import DbRole
 from tests.api.test_consent_story import BOOK, GRANT, REQUEST, WITHDRAW, answer_to, ask_for, done
 from tests.api.world import COUNTY, HEAD, STRANGER_NUMBER, WIFE
 
-from .world import NO_ARREARS, PROVIDER_B, SMALL, Benefits, leaf, programme
+from .world import NO_ADVERSE, NO_ARREARS, PROVIDER_B, SMALL, Benefits, leaf, programme
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -142,7 +142,7 @@ async def test_a_provider_gets_no_part_of_a_record_whatever_it_asks(benefits: Be
 
 
 async def test_without_the_audit_log_nothing_is_decided(benefits: Benefits) -> None:
-    await benefits.consent(HEAD, ["roster/VALUE"], PROVIDER_B)
+    await benefits.consent(HEAD, ["roster/VALUE", "adverse/VALUE"], PROVIDER_B)
     await benefits.approve(programme("shop", SMALL, PROVIDER_B))
     owner = benefits.api.owner
     await owner.execute("ALTER TABLE audit.pending RENAME TO pending_away")
@@ -164,6 +164,10 @@ async def test_without_the_audit_log_nothing_is_decided(benefits: Benefits) -> N
     assert (found.programme, found.answer, found.provider) == ("shop", Answer.YES, PROVIDER_B)
     assert (found.subject, found.is_bound) == (told["personId"], False)
     assert (await benefits.ask("shop", WIFE, PROVIDER_B, signed=True))["signedAnswer"] is None
+    # A no is told to the provider alone, and never as a text that it can pass on.
+    await benefits.approve(programme("strict", NO_ADVERSE, PROVIDER_B))
+    no = await benefits.ask("strict", provider=PROVIDER_B, signed=True)
+    assert (no["answer"], no["signedAnswer"]) == ("NO", None)
     wrong = await benefits.ask("shop", provider=PROVIDER_B, signed=True, holderKey="{}")
     assert wrong["fields"] == [{"path": ["input", "holderKey"], "code": "HOLDER_KEY_MALFORMED"}]
 

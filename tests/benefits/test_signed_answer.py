@@ -100,7 +100,15 @@ def test_an_answer_that_belongs_to_somebody_proves_nothing_without_his_fresh_sig
     assert code_of(shown(others), key, now, audience="shop", nonce="n-1") == "ANSWER_FALSE"
     assert code_of(shown(mine), key, now) == "ANSWER_NOT_SHOWN"
     assert code_of(shown(mine), key, now + timedelta(minutes=6), audience="shop", nonce="n-1") == "ANSWER_NOT_SHOWN"
-    for wrong in ("{}", "x", mine.export_private(), JWK.generate(kty="OKP", crv="Ed25519").export_public()):
+    off_the_curve = '{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}'
+    for wrong in (
+        "{}",
+        "x",
+        "[" * 20_000,
+        off_the_curve,
+        mine.export_private(),
+        JWK.generate(kty="OKP", crv="Ed25519").export_public(),
+    ):
         with pytest.raises(InputError) as refused:
             holder_key_of(wrong)
         assert refused.value.code == "HOLDER_KEY_MALFORMED"

@@ -94,8 +94,8 @@ def _assessment(desk: ConsentDesk, client_id: str, programme: str, told: asyncpg
 
 
 def signed_answer(desk: ConsentDesk, found: Assessment, holder: dict[str, str] | None) -> str | None:
-    """A yes or no as a text that can be checked without the hub; ``None`` where nothing can be said."""
-    if found.answer in (None, Answer.CANNOT_SAY) or found.valid_until is None or found.subject is None:
+    """A yes as a text that can be checked without the hub; ``None`` for anything else."""
+    if found.answer is not Answer.YES or found.valid_until is None or found.subject is None:
         return None
     return sign_answer(
         desk.keys,
