@@ -22,6 +22,7 @@ from tests.consent.field import (
     AFAR,
     BANK_A,
     COLLECTOR_HIMSELF,
+    KIN,
     SUBJECT,
     W1,
     W2,
@@ -363,3 +364,22 @@ async def test_a_withdrawal_is_never_lost(field: Field) -> None:
     ]
     with pytest.raises(HubError):
         await settle_withdrawal(desk, steward, UUID(nobody), None, reason, operation)
+
+
+async def test_one_form_proves_the_yes_of_one_person_to_one_request(field: Field) -> None:
+    content = photo(77)
+    entries = await field.api.entries()
+    for person, form_no in ((SUBJECT, "F-ONE"), (KIN, "F-TWO"), (W1, "F-ONE")):
+        picture = content if person is not W1 else photo(78)
+        await field.yes(person, evidence=[picture_of(picture)], form_no=form_no)
+    slips = (await field.deliver())["slips"]
+    assert (await field.upload(content)).status_code == 201
+    # Asking and showing forms, three captures and their batch, and an entry for each capture that has the picture.
+    assert await field.api.entries() == entries + 6 + 4 + 2
+    blocked = [(await field.show(slip["captureId"]))["blockedBy"] for slip in slips]
+    assert blocked == [["EVIDENCE_REUSED", "FORM_REUSED"], ["EVIDENCE_REUSED"], ["FORM_REUSED"]]
+    for slip in slips:
+        assert (await field.decide(slip["captureId"]))["code"] == "CAPTURE_CLOSED"
+    # The same paper for another request of the same person is no proof either.
+    again = await field.captured(evidence=[picture_of(content)], form_no="F-NEW")
+    assert (await field.show(again))["blockedBy"] == ["EVIDENCE_REUSED"]

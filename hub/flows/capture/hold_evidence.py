@@ -53,18 +53,17 @@ async def store_evidence(
             return None
         for media_type in {each.media_type for each in wanted}:
             await asyncio.to_thread(check_content, content, MediaType(media_type))
-        for each in wanted:
+        for place, each in enumerate(wanted):
             pieces = [
                 desk.keys.seal(EVIDENCE_PURPOSE, piece, piece_context(each.evidence_id.bytes, number))
                 for number, piece in enumerate(pieces_of(content))
             ]
             await captured_evidence.store_evidence(conn, asker, each.evidence_id, len(content), pieces, now)
-        first = wanted[0]
-        facts = {"capture": str(first.capture_id), "evidence": sha256.hex(), "size": len(content)}
-        await record(
-            conn, desk, asker, Role.COLLECTOR.value, ev, "evidence:collector:uploaded", facts, operation=operation,
-            person=first.person_id, county=first.county,
-        )  # fmt: skip
+            facts = {"capture": str(each.capture_id), "evidence": sha256.hex(), "size": len(content)}
+            await record(
+                conn, desk, asker, Role.COLLECTOR.value, uuid7() if place else ev, "evidence:collector:uploaded", facts,
+                operation=operation, person=each.person_id, county=each.county,
+            )  # fmt: skip
     return await desk.receipts.wait(ev, RECEIPT_SECONDS)
 
 
