@@ -1,7 +1,7 @@
 """Evidence of a consent: pictures of a form or of a signature on the screen. Closed kinds, checked by their content.
 
 The hub keeps no fingerprint. Kinds and media types outside the lists are refused; a picture may carry no hidden members
-(EXIF, XMP, comments, attachments), since its hash is signed by the device and nothing can be cut out of it here. That
+(EXIF, XMP, comments, thumbnails), since its hash is signed by the device and nothing can be cut out of it here. That
 the print on a form is covered no program can see: the reviewer looks, and what shows one is destroyed.
 """
 
@@ -10,9 +10,6 @@ from enum import StrEnum
 
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
-from pypdf.generic import DictionaryObject
 
 from hub.core.errors import HubError, InputError
 
@@ -20,7 +17,6 @@ EVIDENCE_MAX = 1024 * 1024
 """Bytes of one picture."""
 
 PIXELS_MAX = 16_000_000
-PAGES_MAX = 4
 PIECE_BYTES = 64 * 1024
 """A picture is sealed in pieces of this size, so that a rotation of keys never holds much at once."""
 
@@ -30,7 +26,6 @@ class MediaType(StrEnum):
 
     JPEG = "image/jpeg"
     PNG = "image/png"
-    PDF = "application/pdf"
 
 
 class EvidenceKind(StrEnum):
@@ -47,12 +42,17 @@ class EvidenceKind(StrEnum):
 
 _MEDIA = {
     EvidenceKind.MASKED_FORM_PHOTO: frozenset({MediaType.JPEG, MediaType.PNG}),
-    EvidenceKind.MASKED_FORM_SCAN: frozenset({MediaType.PDF}),
+    EvidenceKind.MASKED_FORM_SCAN: frozenset({MediaType.JPEG, MediaType.PNG}),
     EvidenceKind.SCREEN_SIGNATURE: frozenset({MediaType.PNG}),
 }
 
-_JPEG_APPLICATION = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
-"""JFIF, colour profile, Adobe's colour transform: what a picture needs to be shown. EXIF and XMP are segments 0xE1."""
+_JPEG_APPLICATION = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
+"""JFIF without a thumbnail (ISO/IEC 10918-5) and Adobe's colour transform (10918-6), with the length that each then
+has. EXIF and XMP are segments 0xE1, colour profiles 0xE2.
+"""
+
+_JPEG_TABLES = {0xC0: 17, 0xC1: 17, 0xC2: 17, 0xC4: 1200, 0xDA: 14, 0xDB: 520, 0xDD: 4}
+"""Frame, Huffman tables, scan, quantisation tables, restart interval: the most that each can need for three colours."""
 
 _PNG_CHUNKS = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"bKGD"}
@@ -69,10 +69,7 @@ def check_content(content: bytes, media_type: MediaType) -> None:
     """
     if not 0 < len(content) <= EVIDENCE_MAX:
         raise InputError(f"Evidence has 1 to {EVIDENCE_MAX} bytes.", remedy="Make it smaller.", code="EVIDENCE_SIZE")
-    if media_type is MediaType.PDF:
-        _check_pdf(content)
-    else:
-        _check_image(content, media_type)
+    _check_image(content, media_type)
 
 
 def pieces_of(content: bytes) -> list[bytes]:
@@ -109,7 +106,7 @@ def _hides(image: Image.Image, content: bytes) -> bool:
 
 
 def _jpeg_hides(content: bytes) -> bool:
-    """Whether a JPEG has application segments or comments that no picture needs, or anything behind its end."""
+    """Whether a JPEG has segments that no picture needs, longer ones than it needs, or anything behind its end."""
     place = 2
     while 0 <= place < len(content) - 1:
         marker = content[place + 1]
@@ -122,11 +119,15 @@ def _jpeg_hides(content: bytes) -> bool:
         elif marker == 0xD9:
             return place + 2 != len(content)
         else:
-            needs_start = 0xE0 <= marker <= 0xEF or marker == 0xFE
-            start = _JPEG_APPLICATION.get(marker)
-            if needs_start and (start is None or not content.startswith(start, place + 4)):
+            length = int.from_bytes(content[place + 2 : place + 4], "big")
+            start, whole = _JPEG_APPLICATION.get(marker, (b"", 0))
+            is_application = whole == length and content.startswith(start, place + 4)
+            # The last two bytes of JFIF are the sides of a thumbnail, which would lie behind them.
+            if marker == 0xE0 and content[place + 16 : place + 18] != b"\0\0":
                 return True
-            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+            if not is_application and length > _JPEG_TABLES.get(marker, 0):
+                return True
+            place += 2 + length
     return True
 
 
@@ -142,32 +143,17 @@ def _png_chunks(content: bytes) -> set[bytes]:
     return found if place == len(content) else found | {b"after the end"}
 
 
-def _check_pdf(content: bytes) -> None:
-    try:
-        reader = PdfReader(io.BytesIO(content), strict=True)
-        if reader.is_encrypted or not 1 <= len(reader.pages) <= PAGES_MAX:
-            raise _other_type(MediaType.PDF)
-        root = reader.root_object
-        hidden = bool(reader.metadata) or any(name in root for name in _PDF_FORBIDDEN)
-        hidden = hidden or any(name in page for page in reader.pages for name in _PDF_PAGE_FORBIDDEN)
-        hidden = hidden or not isinstance(root, DictionaryObject) or not content.rstrip().endswith(b"%%EOF")
-    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError):
-        raise _other_type(MediaType.PDF) from None
-    if hidden:
-        raise _metadata()
-
-
 def _other_type(media_type: MediaType) -> HubError:
     return InputError(
         f"The evidence is no whole {media_type.value} that can be read.",
-        remedy="Send it as it was announced: image/jpeg, image/png or application/pdf.",
+        remedy="Send it as it was announced: image/jpeg or image/png.",
         code="EVIDENCE_MEDIA_TYPE",
     )
 
 
 def _metadata() -> HubError:
     return InputError(
-        "The evidence carries more than the picture (EXIF, comments, attachments, forms).",
+        "The evidence carries more than the picture (EXIF, comments, a thumbnail, a colour profile).",
         remedy="Take it out on the device before the picture is hashed.",
         code="EVIDENCE_METADATA",
     )

@@ -56,7 +56,8 @@ SPOILT: list[tuple[dict[str, Any], str]] = [
     ({"person": {"idNumber": "123", "name": "岩罕"}}, "$.slips[0].person.idNumber"),
     ({"person": {"idNumber": PERSON[0], "name": "岩\u0007罕"}}, "$.slips[0]"),
     ({"evidence": [{"kind": "SELFIE", "mediaType": "image/png", "sha256": "ab" * 32}]}, "$.slips[0].evidence[0].kind"),
-    ({"evidence": [{"kind": "MASKED_FORM_SCAN", "mediaType": "image/png", "sha256": "ab" * 32}]}, "mediaType"),
+    ({"evidence": [{"kind": "MASKED_FORM_SCAN", "mediaType": "application/pdf", "sha256": "ab" * 32}]}, "mediaType"),
+    ({"evidence": [{"kind": "SCREEN_SIGNATURE", "mediaType": "image/jpeg", "sha256": "ab" * 32}]}, "mediaType"),
     ({"evidence": [{"kind": "MASKED_FORM_PHOTO", "mediaType": "image/png", "sha256": "ab" * 32}] * 2}, "evidence"),
 ]  # fmt: skip
 

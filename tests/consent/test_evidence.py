@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from PIL import Image, PngImagePlugin
-from pypdf import PdfWriter
-from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from hub.consent.evidence import EVIDENCE_MAX, EvidenceKind, MediaType, check_content, pieces_of
 from hub.core.errors import InputError
@@ -17,17 +15,6 @@ from hub.core.errors import InputError
 def image(form: str, size: tuple[int, int] = (60, 40), **more: Any) -> bytes:
     held = io.BytesIO()
     Image.new("RGB", size, (200, 190, 180)).save(held, form, **more)
-    return held.getvalue()
-
-
-def pdf(pages: int = 1, change: Any = None) -> bytes:
-    writer, held = PdfWriter(), io.BytesIO()
-    for _ in range(pages):
-        writer.add_blank_page(200, 200)
-    writer.metadata = None
-    if change is not None:
-        change(writer)
-    writer.write(held)
     return held.getvalue()
 
 
@@ -54,24 +41,10 @@ def _private_chunk() -> bytes:
     return content[:-12] + chunk + content[-12:]
 
 
-def _attach(writer: PdfWriter) -> None:
-    writer.add_attachment("print.wsq", b"x")
-
-
-def _script(writer: PdfWriter) -> None:
-    action = DictionaryObject({NameObject("/S"): NameObject("/JavaScript"), NameObject("/JS"): TextStringObject("x")})
-    writer.root_object[NameObject("/OpenAction")] = action
-
-
-def _title(writer: PdfWriter) -> None:
-    writer.add_metadata({NameObject("/Title"): TextStringObject("x")})
-
-
 def test_clean_pictures_are_taken() -> None:
     check_content(image("JPEG"), MediaType.JPEG)
-    check_content(image("JPEG", (300, 200), progressive=True, icc_profile=bytes(200)), MediaType.JPEG)
+    check_content(image("JPEG", (300, 200), progressive=True), MediaType.JPEG)
     check_content(image("PNG"), MediaType.PNG)
-    check_content(pdf(), MediaType.PDF)
 
 
 @pytest.mark.parametrize(
@@ -83,22 +56,20 @@ def test_clean_pictures_are_taken() -> None:
         (image("PNG"), MediaType.JPEG, "EVIDENCE_MEDIA_TYPE"),
         (image("JPEG"), MediaType.PNG, "EVIDENCE_MEDIA_TYPE"),
         (image("GIF"), MediaType.PNG, "EVIDENCE_MEDIA_TYPE"),
-        (b"%PDF-1.7\n1 0 obj", MediaType.PDF, "EVIDENCE_MEDIA_TYPE"),
-        (image("PNG"), MediaType.PDF, "EVIDENCE_MEDIA_TYPE"),
         (image("JPEG")[:-200], MediaType.JPEG, "EVIDENCE_MEDIA_TYPE"),
-        (pdf(9), MediaType.PDF, "EVIDENCE_MEDIA_TYPE"),
         (_exif(), MediaType.JPEG, "EVIDENCE_METADATA"),
         (image("JPEG", comment=b"x"), MediaType.JPEG, "EVIDENCE_METADATA"),
         (image("JPEG") + b"GIF89a more", MediaType.JPEG, "EVIDENCE_METADATA"),
         (image("JPEG") * 2, MediaType.JPEG, "EVIDENCE_METADATA"),
         (_segment(0xED, b"Photoshop"), MediaType.JPEG, "EVIDENCE_METADATA"),
+        (image("JPEG", icc_profile=bytes(200)), MediaType.JPEG, "EVIDENCE_METADATA"),
+        (_segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\2\2" + b"print-of-12!"), MediaType.JPEG, "EVIDENCE_METADATA"),
+        (_segment(0xE0, b"JFXX\0" + bytes(99)), MediaType.JPEG, "EVIDENCE_METADATA"),
+        (_segment(0xEE, b"Adobe" + b"print" * 99), MediaType.JPEG, "EVIDENCE_METADATA"),
         (_segment(0xFE, b"\xff"), MediaType.JPEG, "EVIDENCE_METADATA"),
         (_text(), MediaType.PNG, "EVIDENCE_METADATA"),
         (_private_chunk(), MediaType.PNG, "EVIDENCE_METADATA"),
         (image("PNG") + b"PK\3\4", MediaType.PNG, "EVIDENCE_METADATA"),
-        (pdf(change=_attach), MediaType.PDF, "EVIDENCE_METADATA"),
-        (pdf(change=_script), MediaType.PDF, "EVIDENCE_METADATA"),
-        (pdf(change=_title), MediaType.PDF, "EVIDENCE_METADATA"),
     ],
 )
 def test_everything_else_is_refused_by_its_content(content: bytes, media_type: MediaType, code: str) -> None:
@@ -114,5 +85,4 @@ def test_a_second_picture_beside_the_first_is_refused() -> None:
 
 def test_kinds_are_closed_and_none_is_a_fingerprint() -> None:
     assert {kind.value for kind in EvidenceKind} == {"MASKED_FORM_PHOTO", "MASKED_FORM_SCAN", "SCREEN_SIGNATURE"}
-    assert not EvidenceKind.SCREEN_SIGNATURE.takes(MediaType.PDF)
     assert b"".join(pieces_of(b"x" * 200_000)) == b"x" * 200_000
