@@ -130,8 +130,9 @@ class Settings:
         "HUB_EVEN_STEP_MS",
         _number(1, 1000),
         "100",
-        "Answers about people, and to requests for consent, leave at a whole multiple of so many milliseconds after "
-        "the question, so that their time says nothing about anybody. Well above what the hub takes.",
+        "Denials, for a minute all other answers to the same organisation, and answers about eligibility and to "
+        "requests for consent leave at a whole multiple of so many milliseconds after the question, so that their "
+        "time says nothing about anybody. Well above what the hub takes.",
     )
     call_back_per_mille: int = _setting(
         "HUB_CALL_BACK_PER_MILLE",
