@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.consent.captures import REFUSALS, altered
+from hub.consent.captures import REFUSALS, OwnIndexes, altered
 from hub.consent.evidence import piece_context
 from hub.core.disclosure import Asker
 from hub.store.keys import DamagedSealError, KeyService
@@ -85,30 +85,40 @@ async def store_evidence(
         )
 
 
-async def read_evidence(conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, now: datetime) -> SealedEvidence:
-    """A picture for whoever may look at it. Raises EVIDENCE_UNKNOWN, also where there is none."""
+async def read_evidence(
+    conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, now: datetime, own: OwnIndexes
+) -> SealedEvidence:
+    """A picture for whoever may look at it. Raises EVIDENCE_UNKNOWN (also where there is none), REVIEWER_CONCERNED."""
     with refusing(REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM consent.read_evidence($1, $2, $3, $4)", asker.client_id, asker.token_id, evidence_id, now
+            "SELECT * FROM consent.read_evidence($1, $2, $3, $4, $5, $6)",
+            asker.client_id,
+            asker.token_id,
+            evidence_id,
+            now,
+            own.identity,
+            own.holder,
         )
     return SealedEvidence(**dict(row))
 
 
 async def destroy_evidence(
-    conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, now: datetime, ev: UUID
+    conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, now: datetime, ev: UUID, own: OwnIndexes
 ) -> DestroyedEvidence:
     """Destroy a picture of a decided capture, and end a consent that rests on it.
 
-    Raises EVIDENCE_UNKNOWN, and CAPTURE_CLOSED where the capture still waits for its reviewer.
+    Raises EVIDENCE_UNKNOWN, REVIEWER_CONCERNED, and CAPTURE_CLOSED where the capture still waits for its reviewer.
     """
     with refusing(REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM consent.destroy_evidence($1, $2, $3, $4, $5)",
+            "SELECT * FROM consent.destroy_evidence($1, $2, $3, $4, $5, $6, $7)",
             asker.client_id,
             asker.token_id,
             evidence_id,
             now,
             ev,
+            own.identity,
+            own.holder,
         )
     return DestroyedEvidence(**dict(row))
 

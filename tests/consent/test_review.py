@@ -165,6 +165,12 @@ async def test_a_print_that_is_found_too_late_is_destroyed_and_its_consent_ends(
         assert refused.value.code == code
     consent = (await field.decide(capture))["consentId"]
     assert await field.sees()
+    for account in ("steward-kin", "steward-witness", "collector-as-steward"):
+        with pytest.raises(HubError) as refused:
+            await destroy_evidence(desk, Asker(account, "", account), evidence, "指印", operation)
+        assert refused.value.code == "REVIEWER_CONCERNED"
+        assert (await read(field, account, evidence))["code"] == "REVIEWER_CONCERNED"
+    assert await field.sees()
     gone, _ = await destroy_evidence(desk, steward, evidence, "指印", operation)
     assert str(gone.consent_id) == consent
     assert not await field.sees()

@@ -13,7 +13,7 @@ from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
 from hub.core.ids import uuid7
 from hub.core.names import Role
-from hub.flows.capture.capture_desk import check_reason, record
+from hub.flows.capture.capture_desk import check_reason, own_indexes, record
 from hub.flows.consent.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
 
 _EVENTS = {
@@ -72,12 +72,14 @@ async def destroy_evidence(
 ) -> tuple[DestroyedEvidence, Receipt]:
     """Destroy a picture on which a print was found after the decision; a consent that rests on it ends.
 
-    Raises EVIDENCE_UNKNOWN, and CAPTURE_CLOSED where the capture still waits: then it is rejected (PRINT_NOT_MASKED).
+    Raises EVIDENCE_UNKNOWN, REVIEWER_CONCERNED, and CAPTURE_CLOSED where the capture still waits: then it is rejected
+    (PRINT_NOT_MASKED).
     """
     check_reason(reason)
     now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
-        gone = await captured_evidence.destroy_evidence(conn, asker, evidence_id, now, ev)
+        own = await own_indexes(conn, desk.keys, asker)
+        gone = await captured_evidence.destroy_evidence(conn, asker, evidence_id, now, ev, own)
         facts = {
             "capture": str(gone.capture_id), "evidence": gone.sha256.hex(), "reason": reason,
             "consent": None if gone.consent_id is None else str(gone.consent_id),
@@ -99,7 +101,8 @@ async def read_evidence(
     check_reason(reason)
     now, ev = desk.clock(), uuid7()
     async with desk.change() as conn:
-        found = await captured_evidence.read_evidence(conn, asker, evidence_id, now)
+        own = await own_indexes(conn, desk.keys, asker)
+        found = await captured_evidence.read_evidence(conn, asker, evidence_id, now, own)
         if not found.pieces:
             raise RefusedError("There is no such evidence for you to look at.", code="EVIDENCE_UNKNOWN")
         content = captured_evidence.opened_content(desk.keys, evidence_id, found.sha256, found.pieces)

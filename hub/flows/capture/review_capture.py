@@ -137,7 +137,7 @@ async def _verify(
     batch, slip = _opened(desk, found)
     for item in found.evidence:
         if item["isUploaded"]:
-            sealed = await captured_evidence.read_evidence(conn, asker, UUID(item["id"]), now)
+            sealed = await captured_evidence.read_evidence(conn, asker, UUID(item["id"]), now, own)
             captured_evidence.opened_content(desk.keys, UUID(item["id"]), sealed.sha256, sealed.pieces)
     request = await _request(conn, asker, found)
     if request is None or found.person_id is None or not set(slip.parts) <= set(request.parts):
