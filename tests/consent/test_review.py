@@ -130,6 +130,19 @@ async def test_whoever_is_drawn_is_called_back_first_and_the_draw_is_recorded(fi
         await field.api.owner.execute("UPDATE consent.capture SET draw = 999")
 
 
+async def test_whoever_sends_a_request_in_again_draws_the_same_lot(field: Field) -> None:
+    requests = [await field.asked(SUBJECT) for _ in range(4)]
+    draws: list[set[int]] = []
+    for request in requests:
+        form = await field.form(request)
+        notice = (form["noticeVersion"], form["noticeHash"])
+        captures = [UUID(await field.captured(request_id=request, notice=notice)) for _ in range(2)]
+        rows = await field.api.owner.fetch("SELECT draw FROM consent.capture WHERE capture_id = ANY ($1)", captures)
+        draws.append({row["draw"] for row in rows})
+    assert [len(one) for one in draws] == [1] * 4
+    assert len(set.union(*draws)) > 1
+
+
 async def test_a_rejected_yes_never_counts_and_what_shows_a_print_is_destroyed(field: Field) -> None:
     capture = await field.captured()
     evidence = await evidence_of(field, capture)

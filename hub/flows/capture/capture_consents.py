@@ -5,7 +5,6 @@ only what nobody can answer for: another's or a lost device, a signature that is
 slip that is held already changes nothing, so a device sends a batch again until it has an answer.
 """
 
-import secrets
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
@@ -155,7 +154,8 @@ def _wire(
             {"kind": item.kind.value, "mediaType": item.media_type.value, "sha256": item.sha256}
             for item in slip.evidence
         ],
-        "draw": secrets.randbelow(_DRAW_OF),
+        # Of the request, under a key: whoever sends the same request in again draws the same lot.
+        "draw": int.from_bytes(desk.keys.index("call-back", str(slip.request_id))[1:9]) % _DRAW_OF,
         "drawBelow": desk.call_back_per_mille,
     }
 
