@@ -11,7 +11,7 @@ import typer
 
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.core.clock import system_clock
-from hub.sandbox.cast import SYSTEMS
+from hub.sandbox.cast import SYSTEMS, account_id
 from hub.sandbox.prefecture import Prefecture, yesterday
 from hub.sandbox.sandbox import Sandbox
 from hub.sandbox.tokens import (
@@ -97,6 +97,7 @@ def code(
         keys = FileKeys(settings.keys_folder)
         return await person_code(settings, database, keys, chosen, operator=operator_name())
 
+    print(f"hub: sign in as `{account_id(chosen)}`.", file=sys.stderr)
     print(run(work()))
 
 

@@ -50,6 +50,11 @@ def write_files(folder: Path, port: int) -> dict[str, Path]:
     return {name: folder / name for name in ("keys.json", "sources.toml", "numbers", "out.jsonl")}
 
 
+async def held(home: HubHome) -> dict[str, list[str]]:
+    """All that the database holds, but for which key folder it is: that is noted by the first command that uses it."""
+    return {table: rows for table, rows in (await state(home)).items() if not table.startswith("keyring.")}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "sentence"),
@@ -80,11 +85,11 @@ async def test_commands_refuse_in_one_sentence(
         await one_entry(home)
         await home.save("late")
         await spoil(home, kind)
-        before = await state(home)
+        before = await held(home)
         ended = await asyncio.gather(*(home.run(*one, HUB_PORT=str(unused_tcp_port)) for one in commands.values()))
         for name, end in zip(commands, ended, strict=True):
             check_refusal(end, f"{name}, guard {kind}", sentence)
-        assert await state(home) == before, kind
+        assert await held(home) == before, kind
         assert not files["out.jsonl"].exists()
         await home.restore("late")
         for name, command in commands.items():

@@ -26,6 +26,7 @@ from tests.audit.entries import facts_of
 from .authenticator import ES256, PRESENT, VERIFIED, Authenticator
 from .browser import ORIGIN, Browser, browser
 from .staff import bind_token, signed_in, staff_of
+from .test_sign_in import enrol
 
 LI, WANG, ZHAO = "533103198501010017", "533103198601010016", "533103198701010015"
 VILLAGE = "533103001001"
@@ -211,14 +212,20 @@ async def test_accounts_that_a_sandbox_made_decide_nothing_and_have_no_place_in_
     await api.owner.execute(
         "INSERT INTO auth.account (account_id, role) VALUES ('sandbox-security-1', 'SECURITY_ADMIN')"
     )
-    async with staff_of(api) as staff, browser(api) as visitor:
+    async with staff_of(api) as staff, browser(api) as visitor, browser(api) as first:
         pending = await staff.open("auditor-1", Role.AUDITOR, ZHAO)
-        await visitor.with_passkey(await staff.passkey("sandbox-security-1"))
+        made = Authenticator()
+        await enrol(api, made, "sandbox-security-1")
+        await visitor.with_passkey(made)
         page = await visitor.open("/accounts/changes")
         assert (page.status_code, "auditor-1" in page.text) == (403, False)
         form = {"change": str(pending.change_id), "decision": "approve", "mark": ""}
         assert (await visitor.http.post("/accounts/changes", data=form)).status_code == 403
         assert await staff.status("auditor-1") == "PENDING"
+        # Beside them the first person begins as everywhere, and decides.
+        assert (await staff.open("security-1", Role.SECURITY_ADMIN, LI)).status == "ACTIVE"
+        await first.with_passkey(await staff.passkey("security-1"))
+        await _decide(first, pending.change_id, "approve")
     with pytest.raises(SettingsError) as told:
         await refuse_sandbox_accounts(api.owner)
     assert told.value.code == "SANDBOX_ACCOUNTS"

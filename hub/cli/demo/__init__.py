@@ -43,6 +43,8 @@ def demo(
             if not end_after_story:
                 stage.print_addresses()
                 await _until_interrupted()
+            else:
+                narrator.say("The agencies end with the demo: `hub pull` finds them again while `make demo` runs.")
         return narrator.failures == 0
 
     if not run(work()):

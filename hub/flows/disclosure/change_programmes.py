@@ -289,7 +289,7 @@ async def _check_budget(desk: ApprovalDesk, organisation_id: str) -> None:
 def _no_approver() -> RefusedError:
     return RefusedError(
         "the key is not that of this account, or the account may not sign, or no other person signed the proposal.",
-        remedy="Two people sign, each with a key registered by `hub access approver add`.",
+        remedy="Two people sign, each with a key of `hub access approver add` that he confirmed at /accounts/changes.",
         code="APPROVER",
     )
 
