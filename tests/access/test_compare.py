@@ -61,7 +61,7 @@ def test_a_condition_that_goes_is_an_easing_and_one_that_comes_a_tightening() ->
     assert {change.effect for change in found.values()} == {Effect.EASED}
     assert {key[0] for key in found} == {
         Role.LOAN_OFFICER, Role.BANK_RISK, Role.COLLECTOR, Role.VILLAGE_REVIEWER, Role.TOWNSHIP,
-        Role.REGULATOR,
+        Role.REGULATOR, Role.PROVIDER,
     }  # fmt: skip
     assert all("needs no longer: area" in change.in_words() for change in found.values())
     assert {change.effect for change in differing(new, compiled()).values()} == {Effect.TIGHTENED}
