@@ -7,7 +7,7 @@ import asyncpg
 from cryptography.exceptions import InvalidSignature
 
 from hub.access.compile import Cell, Need, compile_rules, compiled
-from hub.access.legal_mode import LegalMode
+from hub.access.legal_mode import LegalMode, bases_of
 from hub.access.parts import part_key
 from hub.access.rules import RuleSet
 from hub.core.errors import SettingsError
@@ -110,10 +110,11 @@ async def check_published(
         keys.signing_key(SIGNING_KEY).public_key().verify(row["signature"], _CONTEXT + digest)
     except InvalidSignature:
         raise _unequal("the rules in force are not signed by this hub") from None
-    rules, decisions = RuleSet.load(mode=mode), compiled(mode)
-    if rules.digest != digest:
+    decisions = compiled(mode)
+    bases: tuple[str, ...] | None = bases_of(mode)
+    if decisions.digest != digest:
         rules = RuleSet.of_source(row["source"] or "{}")
-        decisions = compile_rules(rules)
+        decisions, bases = compile_rules(rules), rules.bases
     if decisions.digest != digest:
         raise _unequal("the words kept of them are not those of their digest")
     expected = {_row(digest, cell) for cell in decisions.cells if _is_stored(cell)}
@@ -125,8 +126,8 @@ async def check_published(
         other = sorted(" ".join(str(value) for value in line[1:4]) for line in expected ^ held)
         raise _unequal(f"the database differs from the repository at {other[0]}")
     kinds = {row["kind"] for row in await conn.fetch("SELECT kind FROM access.mode_basis WHERE digest = $1", digest)}
-    if rules.bases is not None and kinds != set(rules.bases):
-        raise _unequal(f"the database differs from the repository at basis {min(kinds ^ set(rules.bases))}")
+    if bases is not None and kinds != set(bases):
+        raise _unequal(f"the database differs from the repository at basis {min(kinds ^ set(bases))}")
     return digest
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +26,7 @@ from hub.access.matrix import WORDS, as_cases, as_csv, as_json
 from hub.access.rules import RuleSet
 from hub.audit.damage import VerifyError
 from hub.audit.verify import read_receipt
+from hub.cli.desks import approval_desk
 from hub.cli.session import open_database, operator_name, read_settings, run
 from hub.cli.steward import acting_auditor
 from hub.core.clock import SHANGHAI, iso, system_clock
@@ -35,7 +34,7 @@ from hub.core.errors import InputError
 from hub.core.names import Category, Purpose, Role
 from hub.flows.people.change_reader import Reader, register_reader, remove_reader
 from hub.flows.receipts import receipt_desk
-from hub.flows.rules.approve_rules import ApprovalDesk, approve_rules, change_approver, propose_rules
+from hub.flows.rules.approve_rules import approve_rules, change_approver, propose_rules
 from hub.flows.rules.explain_decision import Explanation, event_at, explain_to_auditor
 from hub.flows.rules.shadow import acknowledge
 from hub.store.database import Database, DbRole
@@ -243,18 +242,6 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
     }
 
 
-@asynccontextmanager
-async def _desk() -> AsyncIterator[ApprovalDesk]:
-    settings = read_settings()
-    database = await open_database(settings)
-    owner = await database.connect(DbRole.OWNER)
-    try:
-        async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
-            yield ApprovalDesk(owner, receipts, operator_name(), system_clock())
-    finally:
-        await owner.close()
-
-
 @app.command("propose")
 def propose_command(
     effective_from: Annotated[
@@ -265,7 +252,7 @@ def propose_command(
     instant = _instant(effective_from)
 
     async def work() -> str:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             proposal = await propose_rules(desk, read_settings().legal_mode, instant)
             return proposal.digest.hex()
 
@@ -332,7 +319,7 @@ def approve_command(
         raise InputError("a digest has 64 hexadecimal digits.") from None
 
     async def work() -> list[str]:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             production = read_settings().is_production
             return (await approve_rules(desk, wanted, account, private, production=production))[0]
 
@@ -371,7 +358,7 @@ def add_command(
     raw = read_public_key(public_key)
 
     async def work() -> None:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             await change_approver(desk, account, raw)
 
     run(work())
@@ -385,7 +372,7 @@ def revoke_command(account: Annotated[str, typer.Argument(help="The account whos
     """Take a key back: what it signed before keeps counting, nothing later does."""
 
     async def work() -> None:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             await change_approver(desk, account, None)
 
     run(work())
@@ -405,7 +392,7 @@ def add_reader_command(
     reader = Reader(login, tuple(county), tuple(category), end)
 
     async def work() -> None:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             await register_reader(desk, reader)
 
     run(work())
@@ -417,7 +404,7 @@ def remove_reader_command(login: Annotated[str, typer.Argument(help="The login."
     """Let a login see nothing any more."""
 
     async def work() -> None:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             await remove_reader(desk, login)
 
     run(work())

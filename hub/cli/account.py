@@ -11,7 +11,8 @@ from uuid import UUID
 
 import typer
 
-from hub.cli.session import open_database, operator_name, read_settings, run
+from hub.cli.desks import account_desk
+from hub.cli.session import operator_name, read_settings, run
 from hub.core.clock import day_of, system_clock
 from hub.core.errors import InputError
 from hub.core.names import Role
@@ -22,10 +23,8 @@ from hub.flows.people.change_account import Changed, NewAccount
 from hub.flows.people.enrol_passkey import issue_enrolment, revoke_passkey
 from hub.flows.people.issue_token import SANDBOX_PREFIX
 from hub.flows.people.list_accounts import list_accounts
-from hub.flows.receipts import receipt_desk
 from hub.settings import Settings
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="The people who use the hub.", no_args_is_help=True)
 
@@ -43,15 +42,8 @@ class _At:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[_At]:
-    settings = read_settings()
-    database = await open_database(settings)
-    keys = FileKeys(settings.keys_folder)
-    pool = await database.pool(DbRole.INGEST, size=1)
-    try:
-        async with receipt_desk(database, keys, settings.home) as receipts:
-            yield _At(AccountDesk(pool, keys, receipts), settings, operator_name())
-    finally:
-        await pool.close()
+    async with account_desk(DbRole.INGEST) as desk:
+        yield _At(desk, read_settings(), operator_name())
 
 
 def _do(work: Callable[[_At], Awaitable[dict[str, Any]]]) -> None:

@@ -10,14 +10,15 @@ import typer
 from hub.access.clients import App, Client, Organisation
 from hub.audit.proof import Receipt
 from hub.auth.jwks import read_jwks
+from hub.cli.desks import account_desk
 from hub.cli.officer import app as officer_app
-from hub.cli.officer import owner_desk
 from hub.cli.session import operator_name, run
 from hub.core.errors import InputError
 from hub.core.names import Purpose, Role
 from hub.flows.people.account_desk import AccountDesk
 from hub.flows.people.change_client import list_clients, rotate_keys, set_client_status
 from hub.flows.people.register_client import register_app, register_client
+from hub.store.database import DbRole
 
 app = typer.Typer(help="Systems that may ask.", no_args_is_help=True)
 app.add_typer(officer_app, name="officer")
@@ -70,7 +71,7 @@ def register_command(
     owner = None if name_zh is None else Organisation(organisation, name_zh, name_en or name_zh, kind)
 
     async def work() -> None:
-        async with owner_desk() as desk, desk.pool.acquire() as connection:
+        async with account_desk(DbRole.OWNER) as desk, desk.pool.acquire() as connection:
             done = await register_client(
                 connection, desk.receipts, client, operator=operator_name(), organisation=owner
             )
@@ -94,7 +95,7 @@ def register_app_command(
     person_app = App(client_id, name_zh, name_en, _read_keys(keys), tuple(redirect_uri), status)
 
     async def work() -> None:
-        async with owner_desk() as desk, desk.pool.acquire() as connection:
+        async with account_desk(DbRole.OWNER) as desk, desk.pool.acquire() as connection:
             done = await register_app(connection, desk.receipts, person_app, operator=operator_name())
         print(json.dumps({"client": client_id, "status": done.status, "receipt": done.receipt.as_json()}))
 
@@ -143,7 +144,7 @@ def _set_status(client_id: str, status: str) -> None:
 
 def _change(client_id: str, work: Callable[[AccountDesk], Awaitable[Receipt]], told: dict[str, Any]) -> None:
     async def whole() -> Receipt:
-        async with owner_desk() as desk:
+        async with account_desk(DbRole.OWNER) as desk:
             return await work(desk)
 
     print(json.dumps({"client": client_id} | told | {"receipt": run(whole()).as_json()}))
@@ -154,7 +155,7 @@ def list_command() -> None:
     """List the systems, one JSON object a line; of keys only their digests, as the audit log writes them."""
 
     async def whole() -> list[dict[str, Any]]:
-        async with owner_desk() as desk:
+        async with account_desk(DbRole.OWNER) as desk:
             return await list_clients(desk)
 
     for line in run(whole()):

@@ -1,21 +1,17 @@
 """``hub device``: collectors' devices, which sign what people decided in the field."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hub.cli.session import open_database, operator_name, read_settings, run
+from hub.cli.desks import account_desk
+from hub.cli.session import operator_name, run
 from hub.core.clock import iso
 from hub.core.errors import InputError
 from hub.flows.capture import change_device
-from hub.flows.people.account_desk import AccountDesk
-from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Collectors' devices.", no_args_is_help=True)
 
@@ -38,7 +34,7 @@ def register_command(
     jwk = _read_jwk(key)
 
     async def work() -> dict[str, Any]:
-        async with _opened() as desk:
+        async with account_desk(DbRole.INGEST) as desk:
             receipt = await change_device.register_device(
                 desk, device_id, account, village, jwk, operator=operator_name()
             )
@@ -66,7 +62,7 @@ def list_command(
     """List the devices with their owners' accounts; nobody's name."""
 
     async def work() -> list[dict[str, Any]]:
-        async with _opened() as desk:
+        async with account_desk(DbRole.INGEST) as desk:
             found = await change_device.list_devices(desk)
         return [
             dict(row) | {name: row[name] and iso(row[name]) for name in ("registered_at", "ended_at", "last_time")}
@@ -83,24 +79,11 @@ def list_command(
 
 def _end(device_id: str, status: str) -> None:
     async def work() -> dict[str, Any]:
-        async with _opened() as desk:
+        async with account_desk(DbRole.INGEST) as desk:
             flagged, receipt = await change_device.end_device(desk, device_id, status, operator=operator_name())
         return {"device": device_id, "status": status, "flagged": flagged, "receipt": receipt.as_json()}
 
     print(json.dumps(run(work()), ensure_ascii=False))
-
-
-@asynccontextmanager
-async def _opened() -> AsyncIterator[AccountDesk]:
-    settings = read_settings()
-    database = await open_database(settings)
-    keys = FileKeys(settings.keys_folder)
-    pool = await database.pool(DbRole.INGEST, size=1)
-    try:
-        async with receipt_desk(database, keys, settings.home) as receipts:
-            yield AccountDesk(pool, keys, receipts)
-    finally:
-        await pool.close()
 
 
 def _read_jwk(path: Path) -> dict[str, Any]:

@@ -2,22 +2,18 @@
 
 import csv
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hub.cli.session import open_database, operator_name, read_settings, run
+from hub.cli.desks import account_desk
+from hub.cli.session import operator_name, run
 from hub.core.clock import day_of, system_clock
 from hub.core.errors import InputError
-from hub.flows.people.account_desk import AccountDesk
 from hub.flows.people.account_holder import check_holder, read_holder
 from hub.flows.people.officers import Officer, add_officers, remove_officer
-from hub.flows.receipts import receipt_desk
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="The people who ask for an organisation, each under one id.", no_args_is_help=True)
 
@@ -26,20 +22,6 @@ _OFFICERS_MAX = 5000
 
 Organisation = Annotated[str, typer.Argument(help="Id of the organisation; a bank's 12-digit code.")]
 OfficerId = Annotated[str, typer.Argument(help="The id by which the organisation's system names the officer.")]
-
-
-@asynccontextmanager
-async def owner_desk() -> AsyncIterator[AccountDesk]:
-    """What a command about organisations works with: connections as owner, and the audit log."""
-    settings = read_settings()
-    database = await open_database(settings)
-    keys = FileKeys(settings.keys_folder)
-    pool = await database.pool(DbRole.OWNER, size=1)
-    try:
-        async with receipt_desk(database, keys, settings.home) as receipts:
-            yield AccountDesk(pool, keys, receipts)
-    finally:
-        await pool.close()
 
 
 @app.command("add")
@@ -64,7 +46,7 @@ def import_command(
 
 def _add(organisation: str, officers: list[Officer]) -> None:
     async def work() -> tuple[int, object]:
-        async with owner_desk() as desk:
+        async with account_desk(DbRole.OWNER) as desk:
             added, receipt = await add_officers(desk, organisation, officers, operator=operator_name())
             return added, receipt.as_json()
 
@@ -77,7 +59,7 @@ def remove_command(organisation: Organisation, officer_id: OfficerId) -> None:
     """Remove an officer: the next query in his name is refused. His id is nobody else's later."""
 
     async def work() -> object:
-        async with owner_desk() as desk:
+        async with account_desk(DbRole.OWNER) as desk:
             return (await remove_officer(desk, organisation, officer_id, operator=operator_name())).as_json()
 
     print(json.dumps({"organisation": organisation, "removed": officer_id, "receipt": run(work())}))

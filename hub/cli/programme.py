@@ -1,8 +1,6 @@
 """``hub programme``: benefit programmes, proposed by one person and approved by another (docs/BENEFITS.md)."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.access.approvals import read_private_key
 from hub.benefits.programme import read_programme
-from hub.cli.session import open_database, operator_name, read_settings, run
-from hub.core.clock import system_clock
+from hub.cli.desks import approval_desk
+from hub.cli.session import open_database, read_settings, run
 from hub.flows.disclosure.change_programmes import (
     Version,
     approve_programme,
@@ -20,10 +18,7 @@ from hub.flows.disclosure.change_programmes import (
     propose_programme,
     retire_programme,
 )
-from hub.flows.receipts import receipt_desk
-from hub.flows.rules.approve_rules import ApprovalDesk
 from hub.store.database import DbRole
-from hub.store.keys import FileKeys
 
 app = typer.Typer(help="Benefit programmes: propose, approve, list, retire.", no_args_is_help=True)
 
@@ -31,18 +26,6 @@ app = typer.Typer(help="Benefit programmes: propose, approve, list, retire.", no
 @app.callback()
 def _programme() -> None:
     """Benefit programmes: propose, approve, list, retire."""
-
-
-@asynccontextmanager
-async def _desk() -> AsyncIterator[ApprovalDesk]:
-    settings = read_settings()
-    database = await open_database(settings)
-    owner = await database.connect(DbRole.OWNER)
-    try:
-        async with receipt_desk(database, FileKeys(settings.keys_folder), settings.home) as receipts:
-            yield ApprovalDesk(owner, receipts, operator_name(), system_clock())
-    finally:
-        await owner.close()
 
 
 @app.command("add")
@@ -57,7 +40,7 @@ def add_command(
     private = _private(key, password_file)
 
     async def work() -> Version:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             return await propose_programme(desk, programme, account, private, production=read_settings().is_production)
 
     _tell(run(work()))
@@ -78,7 +61,7 @@ def approve_command(
     private = _private(key, password_file)
 
     async def work() -> Version:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             return await approve_programme(
                 desk,
                 programme,
@@ -100,7 +83,7 @@ def retire_command(
     """Let a version be asked no more, or drop one that waits."""
 
     async def work() -> None:
-        async with _desk() as desk:
+        async with approval_desk() as desk:
             await retire_programme(desk, programme, version)
 
     run(work())

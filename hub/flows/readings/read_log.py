@@ -5,24 +5,22 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from hub.audit.events import Decision, Kind
 from hub.audit.leaf import Leaf
-from hub.audit.outbox import PendingEntry, append, operation_hash, seal_request
+from hub.audit.outbox import seal_request
 from hub.audit.proof import Receipt
 from hub.audit.receipts import find_receipt
 from hub.audit.tree import LOG_ID
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
-from hub.core.errors import RefusedError, StoreError
+from hub.core.errors import StoreError
 from hub.core.ids import uuid7
-from hub.core.names import Purpose, Role
 from hub.flows.consent.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
+from hub.flows.readings.supervised_reading import record_supervision
 from hub.store.database import DATABASE_ERRORS
 
 POLICY = "log-reading-1"
 """Version of the rule: regulators and auditors read the whole log."""
 
-READERS = frozenset({Role.REGULATOR, Role.AUDITOR})
 WINDOW = 5_000
 """The most entries one page looks through; a filter that finds less goes on from there."""
 
@@ -76,30 +74,16 @@ async def read_log(
     """
     ev = uuid7()
     async with desk.recording() as conn:
-        state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
-        if state is None or state["found_role"] not in READERS:
-            raise RefusedError("Only regulators and auditors read the log.", code="NOT_ALLOWED")
-        await append(
+        await record_supervision(
             conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.QUERY,
-                event="log:auditor:queried",
-                organisation=state["organisation_id"] or "hub",
-                actor=asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=Purpose.SUPERVISION.value,
-                operation=operation_hash(operation.document),
-                facts={
-                    "asOf": iso(desk.clock()),
-                    "asked": [["audit_log", "VALUE"]],
-                    "client": asker.client_id,
-                    "role": state["found_role"],
-                    "token": asker.token_id,
-                },
-                sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
-            ),
+            asker,
+            operation,
+            ev,
+            "log:auditor:queried",
+            POLICY,
+            what="the log",
+            facts={"asOf": iso(desk.clock()), "asked": [["audit_log", "VALUE"]]},
+            sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
         )
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
     try:

@@ -7,17 +7,14 @@ from uuid import UUID
 
 import asyncpg
 
-from hub.audit.events import Decision, Kind
-from hub.audit.outbox import PendingEntry, append, operation_hash
 from hub.audit.proof import Receipt
 from hub.core.clock import iso
 from hub.core.disclosure import Asker
-from hub.core.errors import RefusedError, StoreError
+from hub.core.errors import StoreError
 from hub.core.ids import uuid7
-from hub.core.names import Purpose
-from hub.flows.consent.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation, client_facts
+from hub.flows.consent.consent_change import RECEIPT_SECONDS, ConsentDesk, Operation
 from hub.flows.readings.export_provisions import shown_provision
-from hub.flows.readings.read_log import READERS
+from hub.flows.readings.supervised_reading import record_supervision
 from hub.store.database import DATABASE_ERRORS
 
 POLICY = "provision-reading-1"
@@ -53,23 +50,15 @@ async def read_provisions(
     """
     ev = uuid7()
     async with desk.recording() as conn:
-        state = await conn.fetchrow("SELECT * FROM auth.bearer_state($1, $2)", asker.token_id, asker.client_id)
-        if state is None or state["found_role"] not in READERS:
-            raise RefusedError("Only regulators and auditors read the records of provision.", code="NOT_ALLOWED")
-        await append(
+        await record_supervision(
             conn,
-            PendingEntry(
-                ev=ev,
-                kind=Kind.QUERY,
-                event="provision:auditor:listed",
-                organisation=state["organisation_id"] or "hub",
-                actor=asker.actor,
-                decision=Decision.ALLOW,
-                policy=POLICY,
-                purpose=Purpose.SUPERVISION.value,
-                operation=operation_hash(operation.document),
-                facts={**client_facts(asker, state["found_role"]), **wanted.facts()},
-            ),
+            asker,
+            operation,
+            ev,
+            "provision:auditor:listed",
+            POLICY,
+            what="the records of provision",
+            facts=wanted.facts(),
         )
     receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
     try:
