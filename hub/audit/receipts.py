@@ -62,8 +62,17 @@ class Receipts:
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 each.terminate()
 
-    async def wait(self, ev: UUID, timeout: float) -> Receipt:  # noqa: ASYNC109 - the caller's contract names it
+    async def wait(
+        self,
+        ev: UUID,
+        timeout: float,  # noqa: ASYNC109 - the caller's contract names it
+        *,
+        stored: bool = False,
+    ) -> Receipt:
         """The receipt of event ``ev``, whose outbox row must be committed; waits at most ``timeout`` seconds.
+
+        The leader gives receipts out a moment before the signed head can be read in the database. With ``stored`` that
+        moment is waited for, so that whoever reads the log next finds the entry there, with its proof.
 
         Raises :class:`AuditError` if the log cannot record, or did not in time. Nothing may leave then.
         """
@@ -71,7 +80,7 @@ class Receipts:
         deadline = loop.time() + timeout
         while (remaining := deadline - loop.time()) > 0:
             sequencer = self._sequencer
-            if sequencer is not None and sequencer.leading:
+            if sequencer is not None and sequencer.leading and not stored:
                 receipt = await sequencer.receipt(ev, min(remaining, _SLICE_SECONDS))
                 if receipt is not None:
                     return receipt
@@ -145,11 +154,11 @@ class Receipts:
         """Look once; if nothing is there, wake the leader, wait a moment, and look again."""
         async with self._connection(deadline) as conn:
             receipt = await find_receipt(conn, ev)
-            if receipt is None and not (self._sequencer is not None and self._sequencer.leading):
+            if receipt is None:
                 await self._listen()
                 self._signed.clear()
                 await conn.execute("SELECT pg_notify($1, '')", PENDING_CHANNEL)
-        if receipt is not None or (self._sequencer is not None and self._sequencer.leading):
+        if receipt is not None:
             return receipt
         with suppress(TimeoutError):
             await asyncio.wait_for(self._signed.wait(), _RETRY_SECONDS)

@@ -48,6 +48,18 @@ async def test_one_event_gets_a_receipt_that_verifies(log: Log) -> None:
     assert await log_rows(log, "SELECT count(*) FROM audit.pending") == 0
 
 
+async def test_a_receipt_may_be_waited_for_until_its_head_is_stored(log: Log) -> None:
+    async with log.running() as (_, receipts), log.connection(DbRole.OWNER) as owner:
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE audit.checkpoint IN EXCLUSIVE MODE")  # the head is signed, not yet stored
+            [ev] = await log.write(log.query())
+            receipt = await receipts.wait(ev, 5)
+            with pytest.raises(AuditError, match="in time"):
+                await receipts.wait(ev, 0.3, stored=True)
+        assert (await receipts.wait(ev, 5, stored=True)).entry == receipt.entry
+        assert await log_rows(log, "SELECT max(size) FROM audit.checkpoint") == 1
+
+
 async def log_rows(log: Log, query: str) -> int:
     async with log.connection(DbRole.SEQUENCER) as conn:
         number: int = await conn.fetchval(query)

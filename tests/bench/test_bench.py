@@ -16,6 +16,7 @@ from bench.client import quantile, run
 from bench.options import Options, read_options
 from bench.rounds import Variant, ratio, take_rounds
 from bench.watch import ForeignLoad
+from tests.loopback import listening
 
 
 async def nothing() -> dict[str, float]:
@@ -113,19 +114,16 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await writer.drain()
         writer.write(text)
         await writer.drain()
-    writer.close()
 
 
 @pytest.mark.parametrize("body", ["good", "bad"])
 async def test_the_client_counts_only_what_carries_the_marks(body: str) -> None:
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    job: dict[str, Any] = {
-        "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1], "path": "/path", "headers": {"A": "b"},
-        "bodies": [body], "concurrency": 3, "seconds": 0.3, "marks": ['"mark"'],
-    }  # fmt: skip
-    result = await run(job)
-    server.close()
-    await server.wait_closed()
+    async with listening(answer) as port:
+        job: dict[str, Any] = {
+            "host": "127.0.0.1", "port": port, "path": "/path", "headers": {"A": "b"},
+            "bodies": [body], "concurrency": 3, "seconds": 0.3, "marks": ['"mark"'],
+        }  # fmt: skip
+        result = await run(job)
     assert (result["answered"] > 0) is (body == "good")
     assert (result["errors"] > 0) is (body == "bad")
     assert 0 <= result["p50_ms"] <= result["p99_ms"]

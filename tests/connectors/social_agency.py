@@ -23,6 +23,7 @@ from hub.core.rows import Step
 from hub.store.server import EmbeddedServer
 from tests.connectors.clinic_agency import NOW, SAMPLES, Remembered
 from tests.connectors.tls_parties import Authority
+from tests.loopback import listening
 
 PUBLISHED_DDL = Path(__file__).parents[2] / "docs" / "contracts" / "social_security.sql"
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
@@ -167,12 +168,10 @@ async def bureau(server: EmbeddedServer, folder: Path, *, authority: Authority |
     owner = await server.connect(name)
     await owner.execute(PUBLISHED_DDL.read_text(encoding="utf-8"))
     proxy = Proxy(server, None if authority is None else authority.issue("front"))
-    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
     try:
-        yield Bureau(folder, proxy, owner, name, port, None if authority is None else authority.ca_file)
+        async with listening(proxy.serve) as port:
+            yield Bureau(folder, proxy, owner, name, port, None if authority is None else authority.ca_file)
     finally:
-        listener.close()
         await owner.close()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()

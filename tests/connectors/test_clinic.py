@@ -11,6 +11,7 @@ from hub.connectors.agencies.clinic import ClinicConnector
 from hub.core.errors import HubError, RetryableError, SettingsError, SourceError
 from hub.core.names import QuarantineReason, RefusalReason
 from tests.connectors.clinic_agency import CLINIC, NOW, Agency, Remembered, all_rows, csv_bytes, line, serve
+from tests.loopback import listening
 
 SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
 
@@ -156,17 +157,13 @@ async def test_a_server_that_is_no_ssh_server_is_one_clear_sentence(agency: Agen
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    (agency.keys / "known_hosts").write_text(
-        (agency.keys / "known_hosts").read_text().replace(str(agency.port), str(port))
-    )
-    with pytest.raises(HubError, match=f"127.0.0.1:{port}"):
-        await agency.pull(port=port, max_retries=0)
-    server.close()
-    await server.wait_closed()
+    async with listening(answer) as port:
+        (agency.keys / "known_hosts").write_text(
+            (agency.keys / "known_hosts").read_text().replace(str(agency.port), str(port))
+        )
+        with pytest.raises(HubError, match=f"127.0.0.1:{port}"):
+            await agency.pull(port=port, max_retries=0)
 
 
 async def test_a_missing_root_is_one_clear_sentence(agency: Agency) -> None:

@@ -31,6 +31,7 @@ from hub.store.keys import FileKeys
 from tests.attacks.consent_world import OPERATION, PARTS, asked, given, me, open_desk, recorded, shows_nothing
 from tests.audit.entries import facts_of
 from tests.disclosure.world import BANK_A, HEAD, World
+from tests.loopback import listening
 
 
 @pytest.fixture
@@ -72,16 +73,15 @@ class Bank:
             await asyncio.sleep(0.02)
         writer.write(f"HTTP/1.1 {self.answer}\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
-        writer.close()
 
 
 @pytest.fixture
 async def bank() -> AsyncIterator[Bank]:
     bank = Bank()
-    server = await asyncio.start_server(bank.serve, "127.0.0.1", 0)
-    bank.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hub"
-    async with server:
+    async with listening(bank.serve) as port:
+        bank.url = f"http://127.0.0.1:{port}/hub"
         yield bank
+        bank.is_slow = False
 
 
 async def states(world: World) -> list[Any]:

@@ -85,7 +85,7 @@ async def read_log(
             facts={"asOf": iso(desk.clock()), "asked": [["audit_log", "VALUE"]]},
             sealed=seal_request(desk.keys, ev, operation.document, operation.variables),
         )
-    receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS)
+    receipt = await desk.receipts.wait(ev, RECEIPT_SECONDS, stored=True)
     try:
         async with auditor.acquire() as conn:
             return await _page(conn, wanted, below, first, with_proofs), receipt
