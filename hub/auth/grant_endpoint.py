@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 from hub.auth.dpop import InvalidProofError, NonceNeededError, Nonces
 from hub.auth.grant_store import GrantStore
-from hub.auth.rar import granted_details
 from hub.auth.resource import ResourceGuard
 from hub.auth.store import AuthStore
 from hub.auth.tokens import InvalidTokenError
@@ -60,7 +59,7 @@ class GrantEndpoint:
         state = {
             "grant_id": str(grant_id),
             "status": found.status,
-            "authorization_details": list(granted_details(found.purpose, found.parts, found.application_ref)),
+            "authorization_details": list(found.details),
             "effective_from": iso(found.effective_from),
             "expires_at": iso(found.expires_at),
             "max_uses": found.max_uses,

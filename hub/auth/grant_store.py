@@ -5,8 +5,10 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from hub.auth.rar import granted_details
 from hub.auth.store import Connections
 
 REQUEST_SECONDS = 60
@@ -85,6 +87,12 @@ class Grant:
     expires_at: datetime
     max_uses: int | None
     uses: int
+    programme: str | None
+
+    @property
+    def details(self) -> tuple[dict[str, Any], ...]:
+        """What was granted, as tokens and answers carry it."""
+        return granted_details(self.purpose, self.parts, self.application_ref, self.programme)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 
     [{"type": "credit_data_consent", "purpose": "LOAN_APPLICATION",
       "parts": [{"category": "tax.grade", "form": "VALUE"}],
-      "application_ref": "A-17", "days": 30, "uses": 3, "officer": "officer-07",
+      "application_ref": "A-17", "days": 30, "uses": 3, "officer": "officer-07", "programme": "fast-admission",
       "subject": {"id_number": "...", "name": "..."}}]
 
 ``purpose`` and ``parts`` are needed, the rest is as in the mutation ``requestConsent``. Without ``subject`` whoever
@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
+from hub.benefits.programme import NAMED
 from hub.core.disclosure import Part, SubjectByNumber
 from hub.core.identifiers import check_id_number, clean_id_number
 from hub.core.names import Category, Form, Purpose
@@ -28,7 +29,7 @@ from hub.core.text import normalise_text
 
 TYPE = "credit_data_consent"
 _NEEDED = frozenset({"type", "purpose", "parts"})
-_MEMBERS = _NEEDED | {"application_ref", "days", "uses", "officer", "subject"}
+_MEMBERS = _NEEDED | {"application_ref", "days", "uses", "officer", "subject", "programme"}
 _TEXT_MAX = 8192
 _PARTS_MAX = 64
 _REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
@@ -52,6 +53,7 @@ class ConsentWanted:
     uses: int | None
     officer: str | None
     subject: SubjectByNumber | None
+    programme: str | None = None
 
     @property
     def subject_or_nobody(self) -> SubjectByNumber:
@@ -66,8 +68,8 @@ def read_details(text: str, today: date) -> ConsentWanted:
         raise _refused(f"it must be of type {TYPE}, with purpose and parts and no member of another name")
     if asked["purpose"] not in list(Purpose):
         raise _refused("purpose is not known")
-    reference, officer = asked.get("application_ref"), asked.get("officer")
-    for name, value, shape in (("application_ref", reference, _REFERENCE), ("officer", officer, _OFFICER)):
+    for name, shape in (("application_ref", _REFERENCE), ("officer", _OFFICER), ("programme", NAMED)):
+        value = asked.get(name)
         if value is not None and not (isinstance(value, str) and shape.fullmatch(value)):
             raise _refused(f"{name} is not well formed")
     for name in ("days", "uses"):
@@ -76,16 +78,17 @@ def read_details(text: str, today: date) -> ConsentWanted:
     return ConsentWanted(
         Purpose(asked["purpose"]),
         _parts(asked["parts"]),
-        reference,
+        asked.get("application_ref"),
         asked.get("days"),
         asked.get("uses"),
-        officer,
+        asked.get("officer"),
         _subject(asked["subject"], today) if "subject" in asked else None,
+        asked.get("programme"),
     )
 
 
 def granted_details(
-    purpose: str, parts: Iterable[str], reference: str | None, days: int | None = None
+    purpose: str, parts: Iterable[str], reference: str | None, programme: str | None
 ) -> tuple[dict[str, Any], ...]:
     """What was granted, as tokens and answers carry it: never the person."""
     granted: dict[str, Any] = {
@@ -93,11 +96,8 @@ def granted_details(
         "purpose": purpose,
         "parts": [dict(zip(("category", "form"), key.split("/"), strict=True)) for key in parts],
     }
-    if reference is not None:
-        granted["application_ref"] = reference
-    if days is not None:
-        granted["days"] = days
-    return (granted,)
+    optional = {"application_ref": reference, "programme": programme}
+    return (granted | {name: value for name, value in optional.items() if value is not None},)
 
 
 def narrowed_details(text: str, granted: dict[str, Any], today: date) -> dict[str, Any]:
@@ -110,6 +110,8 @@ def narrowed_details(text: str, granted: dict[str, Any], today: date) -> dict[st
         raise _refused("the consent is for another purpose")
     if wanted.application_ref not in (None, granted.get("application_ref")):
         raise _refused("the consent is for another application")
+    if wanted.programme not in (None, granted.get("programme")):
+        raise _refused("the consent is for another programme, or another version of it")
     if (wanted.subject, wanted.days, wanted.uses, wanted.officer) != (None,) * 4:
         raise _refused("only parts can be narrowed")
     parts = [{"category": part.category.value, "form": part.form.value} for part in wanted.parts]

@@ -25,10 +25,11 @@ from hub.auth.forms import fields_of, single_fields
 from hub.auth.grant_store import REQUEST_SECONDS, Grant, GrantStore, Pushed, new_secret
 from hub.auth.grants import TokenServer
 from hub.auth.par import URI_PREFIX, check_push
-from hub.auth.rar import ConsentWanted, InvalidDetailsError, granted_details, keys_of, narrowed_details
+from hub.auth.rar import ConsentWanted, InvalidDetailsError, keys_of, narrowed_details
 from hub.auth.refusals import Refusals
 from hub.auth.store import AuthStore
 from hub.auth.tokens import LIFETIME, Claims, Holder, InvalidTokenError, TokenIssuer, TokenVerifier, new_token_id
+from hub.consent.store import OFFICER_UNKNOWN
 from hub.core.clock import SHANGHAI, day_of
 from hub.core.disclosure import Asker
 from hub.core.errors import InputError, RefusedError
@@ -263,7 +264,7 @@ class AuthorizationEndpoints:
         grant = await self._parts.grants.grant_of(client.client_id, held.grant_id)
         if grant is None or not grant.is_in_force:
             return None
-        details = await self._narrowed(request, _details(grant))
+        details = await self._narrowed(request, grant.details)
         return Holder(self.pseudonym(client.client_id, grant), client.client_id, key, held.grant_id, details)
 
     async def _narrowed(self, request: FormRequest, granted: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
@@ -294,13 +295,14 @@ class AuthorizationEndpoints:
             days=wanted.days,
             uses=wanted.uses,
             answer_within=ANSWER_WITHIN,
+            programme=wanted.programme,
         )
         try:
             made, _ = await request_consent(self._parts.desk, asked)
-        except InputError as error:
+        except (InputError, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.code != OFFICER_UNKNOWN.code:
+                raise UnauthorizedClientError("This client may not ask for consent.") from None
             raise InvalidDetailsError(f"authorization_details cannot be used: {error.code}.") from None
-        except RefusedError:
-            raise UnauthorizedClientError("This client may not ask for consent.") from None
         return made.request_id
 
     # Tokens of its own --------------------------------------------------------------------------------------------
@@ -354,10 +356,6 @@ class AuthorizationEndpoints:
         if found.grant_id is not None:
             state["grant_id"] = str(found.grant_id)
         return state
-
-
-def _details(grant: Grant) -> tuple[dict[str, Any], ...]:
-    return granted_details(grant.purpose, grant.parts, grant.application_ref)
 
 
 def _refuse_details(form: dict[str, str]) -> None:

@@ -24,6 +24,9 @@ ELIGIBILITY = f"{Category.ELIGIBILITY}/{Form.YES_NO}"
 DAYS_MAX = 1100
 """The longest life of a version, in days: about three years."""
 
+NAMED = re.compile(r"[a-z0-9][a-z0-9-]{1,39}(@[1-9][0-9]{0,8})?")
+"""How a request for consent names a programme: by its id, or with the version (``id@version``)."""
+
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{1,39}\Z")
 _ORGANISATION = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _KEYS = {"id", "organisation", "name_zh", "name_en", "reference", "period", "max_age_days", "begins_on", "ends_on"}

@@ -15,10 +15,10 @@ import asyncpg
 
 from hub.consent.batch import Batch, Named, Slip, read_batch
 from hub.consent.record import SignedTerms
+from hub.consent.store import shown_of
 from hub.consent.terms import OpenRequest
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError, InputError, RefusedError
-from hub.core.names import Purpose
 from hub.core.text import normalise_name
 from hub.store.keys import DamagedSealError, KeyService
 from hub.store.refusals import refusing
@@ -241,14 +241,7 @@ async def requests_shown(
     person_id, county = person or (UUID(int=0), "")
     return {
         row["request_id"]: OpenRequest(
-            **dict(row)
-            | {
-                "purpose": Purpose(row["purpose"]),
-                "parts": tuple(row["parts"]),
-                "person_id": person_id,
-                "county": county,
-                "supersedes": supersedes,
-            }
+            **dict(row) | shown_of(row) | {"person_id": person_id, "county": county, "supersedes": supersedes}
         )
         for row in rows
     }

@@ -7,7 +7,7 @@ from hub.core.names import Category, Form, Purpose
 if TYPE_CHECKING:
     from hub.consent.terms import OpenRequest
 
-NOTICE_VERSION = "2026-2"
+NOTICE_VERSION = "2026-3"
 """Version of the words of :func:`notice_text`; a new wording gets a new one."""
 
 WITHDRAWN_NOTICES = frozenset({"2026-1"})
@@ -70,6 +70,13 @@ HEIGHTENED_NOTICE = (
 """The notice of adverse consequences (征信业管理条例 art. 14(2), 19)."""
 
 
+PROGRAMME_NOTICE = (
+    "项目：{nameZh}（{id} 第{version}版，依据：{document}）。只用于这一版；条件变更后须重新征得您的同意。",
+    "for the programme {nameEn} ({id}, version {version}, under: {document}), for this version only: another condition"
+    " needs another yes of yours,",
+)
+"""Which programme a consent is for (个人信息保护法 art. 14(2))."""
+
 MINOR_NOTICE = (
     "此请求涉及一名未成年人的信息。已满14周岁的，须监护人和本人都同意才有效；任何一方都可以随时撤回，立即生效。年满18周岁时自动失效。",
     "This is about the data of a minor. From the age of 14 on it counts only if a guardian and the minor both agree;"
@@ -113,6 +120,9 @@ def notice_text(request: "OpenRequest", parts: tuple[str, ...]) -> str:
         f"for at most {request.valid_days} days and {request.max_uses} queries:",
         ("; ".join(line[1] for line in lines) or "nothing") + ".",
     ]
+    if request.programme is not None:
+        zh.insert(2, PROGRAMME_NOTICE[0].format(**request.programme))
+        en.insert(2, PROGRAMME_NOTICE[1].format(**request.programme))
     if apart:
         zh += [HEIGHTENED_NOTICE[0], "须另行书面同意的内容：" + "；".join(line[0] for line in apart) + "。"]
         en += [HEIGHTENED_NOTICE[1], "To be agreed to separately: " + "; ".join(line[1] for line in apart) + "."]

@@ -4,8 +4,10 @@ Each call runs in the caller's transaction. A refusal of the database comes back
 code; none of them tells whether a person exists to somebody who is not that person.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -47,6 +49,16 @@ _REFUSALS: dict[str, HubError] = {
         code="EVIDENCE_TOO_LOW",
     ),
     "HB175": OFFICER_UNKNOWN,
+    "HB196": InputError(
+        "Your organisation has no such programme that may be asked for today.",
+        remedy="Name an approved programme by its id; see docs/BENEFITS.md.",
+        code="PROGRAMME_UNKNOWN",
+    ),
+    "HB197": InputError(
+        "A benefit provider asks for consent for one programme.",
+        remedy="Name the programme by its id.",
+        code="PROGRAMME_MISSING",
+    ),
     "HB184": RefusedError("Nothing of a minor is ever open to this organisation for this.", code="NEVER_FOR_MINORS"),
     "HB185": RefusedError("You have agreed to this already.", code="AGREED_ALREADY"),
     "HB186": InputError(
@@ -86,6 +98,7 @@ class HeldConsent:
 
     That is a state of hub/consent/states.py, or NOT_YET, USED_UP, UNFIT (the recipient or purpose is closed, or the
     evidence is not enough), or UNAGREED (about a minor: an agreement that it needs is missing or counts no more).
+    ``programme``: the version of a benefit programme that it is for (``id@version``).
     """
 
     consent_id: UUID
@@ -102,6 +115,7 @@ class HeldConsent:
     status: str
     ended_at: datetime | None
     evidence_level: int
+    programme: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +144,15 @@ async def ask(
     name_indexes: list[bytes],
     now: datetime,
     answer_by: datetime,
+    programme: str | None,
 ) -> Asked:
-    """Store a request for consent. Raises ASKER_REFUSED, PURPOSE_NOT_REGISTERED or PART_NOT_OPEN."""
+    """Store a request for consent; ``programme``: ``id`` or ``id@version``.
+
+    Raises ASKER_REFUSED, PURPOSE_NOT_REGISTERED, PART_NOT_OPEN, PROGRAMME_UNKNOWN or PROGRAMME_MISSING.
+    """
     with refusing(_REFUSALS):
         row = await conn.fetchrow(
-            "SELECT * FROM consent.ask($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "SELECT * FROM consent.ask($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
             request_id,
             asker.client_id,
             asker.token_id,
@@ -149,6 +167,7 @@ async def ask(
             now,
             answer_by,
             ev,
+            programme,
         )
     return Asked(**dict(row))
 
@@ -196,7 +215,13 @@ async def lock_request(
 def _open_request(row: asyncpg.Record, now: datetime) -> OpenRequest:
     facts = dict(row)
     minor = side_of(facts, now)
-    return OpenRequest(**facts | {"purpose": Purpose(row["purpose"]), "parts": tuple(row["parts"]), "minor": minor})
+    return OpenRequest(**facts | shown_of(row) | {"minor": minor})
+
+
+def shown_of(row: asyncpg.Record) -> dict[str, Any]:
+    """What of a request's row stands otherwise in :class:`OpenRequest`."""
+    programme = None if row["programme"] is None else json.loads(row["programme"])
+    return {"purpose": Purpose(row["purpose"]), "parts": tuple(row["parts"]), "programme": programme}
 
 
 async def grant(

@@ -45,7 +45,9 @@ class Cap:
 class OpenRequest:
     """A request as the person sees it. ``supersedes``: the consent that a yes would take the place of.
 
-    ``minor``: set where it is about a minor; then ``person_id`` is the minor, whoever looks at it.
+    ``minor``: set where it is about a minor; then ``person_id`` is the minor, whoever looks at it. ``programme``: the
+    version of a benefit programme that it is for, with the members that the signed record has of it: id, version,
+    nameZh, nameEn, document.
     """
 
     request_id: UUID
@@ -65,6 +67,12 @@ class OpenRequest:
     county: str
     supersedes: UUID | None = None
     minor: MinorSide | None = None
+    programme: Mapping[str, Any] | None = None
+
+    @property
+    def programme_key(self) -> str | None:
+        """The version of the programme as ``id@version``."""
+        return None if self.programme is None else f"{self.programme['id']}@{self.programme['version']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,7 @@ def make_terms(
         "status": "GIVEN",
         # By the person himself, or on paper that a collector's device delivers: the ways that there are.
         "withdrawal": ["ONLINE", "COLLECTOR", "PAPER"],
+        **({} if request.programme is None else {"programme": dict(request.programme)}),
     } | _expressed(evidence, now)
 
 

@@ -4,6 +4,7 @@ import re
 
 import strawberry
 
+from hub.benefits.programme import NAMED
 from hub.core.clock import iso
 from hub.core.disclosure import Part, SubjectByNumber
 from hub.core.errors import RefusedError
@@ -70,6 +71,7 @@ async def resolve_consents(info: Info, ward: strawberry.ID | None = None) -> Con
                 purpose=shown.request.purpose,
                 parts=_parts(shown.request.parts),
                 application_ref=shown.request.application_ref,
+                programme=shown.request.programme_key,
                 valid_days=shown.request.valid_days,
                 max_uses=shown.request.max_uses,
                 asked_at=DateTime(iso(shown.request.asked_at)),
@@ -94,6 +96,7 @@ async def resolve_consents(info: Info, ward: strawberry.ID | None = None) -> Con
                 state=held.status,
                 ended_at=None if held.ended_at is None else DateTime(iso(held.ended_at)),
                 evidence_level=f"L{held.evidence_level}",
+                programme=held.programme,
             )
             for held in consents
         ],
@@ -128,6 +131,8 @@ async def resolve_request_consent(
     problems += unknown
     if input.application_ref is not None and not REFERENCE.fullmatch(input.application_ref):
         problems.append((("input", "applicationRef"), "REFERENCE_MALFORMED"))
+    if input.programme is not None and not NAMED.fullmatch(input.programme):
+        problems.append((("input", "programme"), "PROGRAMME_UNKNOWN"))
     if isinstance(subject, tuple):
         problems.append((("input", "borrower", subject[0][-1]), subject[1]))
     if problems or not isinstance(subject, SubjectByNumber):
@@ -141,6 +146,7 @@ async def resolve_request_consent(
         application_ref=input.application_ref,
         days=input.valid_days,
         uses=input.max_uses,
+        programme=input.programme,
     )
 
     async def change() -> Facts:

@@ -63,6 +63,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "本机构没有可询问的此项目。",
         "Your organisation has no such programme that may be asked now.",
     ),
+    "PROGRAMME_MISSING": (
+        "惠民机构征求同意须指明一个项目。",
+        "A benefit provider asks for consent for one programme: name it.",
+    ),
     "PROGRAMME_MALFORMED": (
         "项目编号为2至40位小写字母、数字或连字符。",
         "A programme's id has 2 to 40 small letters, digits and hyphens.",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from hub.store.database import Database
 from tests.auth.clients import jwks, new_key
 from tests.auth.partner import CALLBACK, Browser, Partner, back
 
-from .world import HEAD, SESSIONS, STRANGER_NUMBER, WIFE, Api, Person, borrower, canary, running_api
+from .world import BANK_A, HEAD, SESSIONS, STRANGER_NUMBER, WIFE, Api, Person, borrower, canary, running_api
 
 PARTS = [
     {"category": "identity", "form": "VALUE"}, {"category": "tax.grade", "form": "VALUE"},
@@ -165,6 +166,20 @@ async def test_an_unsigned_visitor_signs_in_first(api: Api, bank: Partner) -> No
     reply = await Browser(api.http, "").open("risk-a", uri)
     assert reply.status_code == 303
     assert reply.headers["location"].startswith("/sign-in?next=%2Foauth2%2Fauthorize%3Fclient_id%3Drisk-a")
+
+
+async def test_an_officer_who_is_not_registered_is_named_as_what_is_wrong(api: Api, bank: Partner) -> None:
+    requests = "SELECT count(*) FROM consent.request"
+    before = await api.owner.fetchval(requests)
+    since = "UPDATE access.organisation SET officers_since = $2 WHERE organisation_id = $1"
+    await api.owner.execute(since, BANK_A, datetime.now(UTC))
+    try:
+        reply = await bank.post("/oauth2/par", bank.push_form(details(officer="officer.nobody")), bound=False)
+    finally:
+        await api.owner.execute(since, BANK_A, None)
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_authorization_details")
+    assert "OFFICER_UNKNOWN" in reply.json()["error_description"]
+    assert await api.owner.fetchval(requests) == before
 
 
 async def test_the_page_cannot_be_framed_kept_or_scripted(api: Api, bank: Partner, head: Browser) -> None:

@@ -37,7 +37,7 @@ async def test_attack_50_bisection_by_versions_runs_into_review_and_budget(benef
     assert reply.json()["errors"]
 
     await benefits.approve(programme("size-limit", at_most(6)))
-    await benefits.consent(HEAD, ["roster/VALUE"])
+    await benefits.consent(HEAD, "size-limit@1", ["roster/VALUE"])
     assert (await benefits.ask("size-limit"))["answer"] == "YES"
     # A version with another threshold, or another programme of the same provider, is not approved unnoticed.
     for other in (programme("size-limit", at_most(3)), programme("other-name", at_most(3))):
@@ -52,6 +52,7 @@ async def test_attack_50_bisection_by_versions_runs_into_review_and_budget(benef
         changed = dataclasses.replace(programme("size-limit", at_most(size)), reference=f"document {size}")
         version = await benefits.approve(changed, *names)
         names.append(version.name)
+        await benefits.consent(HEAD, version.name, ["roster/VALUE"])  # he agrees to each of them
         answers.append(await benefits.ask("size-limit"))
     assert [one["answer"] for one in answers] == ["YES", "NO", None]
     assert [one["reason"] for one in answers[-1]["withheld"]] == ["QUOTA"]
@@ -137,7 +138,7 @@ async def test_attack_54_cannot_say_tells_nothing_of_a_person(benefits: Benefits
     cohort = await people(benefits, 12, chance)
     assert {bad for _, bad in cohort} == {True, False}
     for person, _ in cohort:
-        await benefits.consent(person, ["adverse/VALUE", "tax.arrears/YES_NO"])
+        await benefits.consent(person, "clean@1", ["adverse/VALUE", "tax.arrears/YES_NO"])
 
     async def answers() -> list[tuple[bool, str | None, str]]:
         return [(bad, *await told(person)) for person, bad in cohort]

@@ -51,6 +51,7 @@ PART = GOOD["parts"][0]
         {"officer": "张 三"}, {"subject": {"id_number": NUMBER}}, {"subject": {"id_number": NUMBER, "name": " "}},
         {"subject": {"id_number": NUMBER[:-1] + "9", "name": "x"}}, {"subject": {"id_number": 7, "name": "x"}},
         {"subject": {"id_number": NUMBER, "name": "x", "phone": "1"}}, {"subject": None},
+        {"programme": "Care"}, {"programme": "care@0"}, {"programme": "care@1@2"}, {"programme": 7},
     ],
     ids=str,
 )  # fmt: skip
@@ -78,5 +79,7 @@ def test_no_text_breaks_the_reading(text: str) -> None:
 
 
 def test_what_was_granted_never_names_the_person() -> None:
-    (granted,) = granted_details("LOAN_APPLICATION", ["tax.grade/VALUE"], "A-17")
+    (granted,) = granted_details("LOAN_APPLICATION", ["tax.grade/VALUE"], "A-17", None)
     assert granted == GOOD | {"application_ref": "A-17"}
+    (granted,) = granted_details("LOAN_APPLICATION", ["tax.grade/VALUE"], None, "care@3")
+    assert granted == GOOD | {"programme": "care@3"}

@@ -33,7 +33,7 @@ async def newest(benefits: Benefits) -> tuple[str, str]:
 async def household(benefits: Benefits) -> None:
     """An approved programme, and consent of the head of the household to what it reads."""
     await benefits.approve(programme("household", {"all": [SMALL, NO_ARREARS]}))
-    await benefits.consent(HEAD, ["roster/VALUE", "tax.arrears/YES_NO"])
+    await benefits.consent(HEAD, "household@1", ["roster/VALUE", "tax.arrears/YES_NO"])
 
 
 async def test_an_answer_is_worked_out_once_in_a_period_and_every_question_is_recorded(
@@ -70,15 +70,16 @@ async def test_nobody_no_consent_other_purpose_and_gaps_in_the_consent_are_one_a
 ) -> None:
     paid = leaf("paid", "tax.band/BAND", "taxPaidBand", "EQUALS", "x", over="SOME")
     await benefits.approve(programme("grade", paid))
+    await benefits.consent(HEAD, "grade@1", ["roster/VALUE"])
     sections = await benefits.api.owner.fetchval("SELECT md5(string_agg(body, '')) FROM record.section")
     asked = [
         {"idNumber": STRANGER_NUMBER, "name": "无人"},
         {"idNumber": HEAD.number, "name": "不对"},
         {"idNumber": WIFE.number, "name": WIFE.name},
-        {"idNumber": HEAD.number, "name": HEAD.name},  # his consent names other parts
+        {"idNumber": HEAD.number, "name": HEAD.name},  # his consents name another programme, or other parts
     ]
     replies = [(await benefits.reply("grade", one)).json() for one in asked]
-    await benefits.consent(WIFE, ["tax.band/BAND"])  # without the notice of adverse consequences
+    await benefits.consent(WIFE, "grade@1", ["tax.band/BAND"])  # without the notice of adverse consequences
     replies.append((await benefits.reply("grade", asked[2])).json())
     assert len({json.dumps(reply["data"]) for reply in replies}) == 1
     assert len({tuple(sorted(reply["extensions"]["receipt"])) for reply in replies}) == 1
@@ -120,7 +121,7 @@ async def test_a_programme_is_its_organisations_own_and_only_while_it_may_be_ask
 async def test_a_provider_gets_no_part_of_a_record_whatever_it_asks(benefits: Benefits, household: None) -> None:
     """With a consent that names everything, by the profile and by the gate itself."""
     everything = ["adverse/VALUE", "identity/VALUE", "roster/VALUE", "tax.grade/VALUE"]
-    await benefits.consent(WIFE, everything)
+    await benefits.consent(WIFE, "household@1", everything)
     token = await benefits.api.system_token("hospital-a")
     for purpose in ("BENEFIT_ELIGIBILITY", "LOAN_APPLICATION", "SELF_ACCESS"):
         named = {"identity": {"idNumber": WIFE.number, "name": WIFE.name}}
@@ -142,7 +143,8 @@ async def test_a_provider_gets_no_part_of_a_record_whatever_it_asks(benefits: Be
 
 
 async def test_without_the_audit_log_nothing_is_decided(benefits: Benefits) -> None:
-    await benefits.consent(HEAD, ["roster/VALUE", "adverse/VALUE"], PROVIDER_B)
+    for version in ("shop@1", "strict@1"):
+        await benefits.consent(HEAD, version, ["roster/VALUE", "adverse/VALUE"], PROVIDER_B)
     await benefits.approve(programme("shop", SMALL, PROVIDER_B))
     owner = benefits.api.owner
     await owner.execute("ALTER TABLE audit.pending RENAME TO pending_away")
@@ -179,8 +181,9 @@ async def test_from_a_request_for_consent_to_an_answer_and_back(benefits: Benefi
     provider, parts = await api.system_token(PROVIDER_B), [{"category": "eligibility", "form": "YES_NO"}]
     for more, outcome in (("adverse", "InvalidInput"), ("roster", "ConsentRequested")):
         wanted = ask_for(
-            HEAD, purpose="BENEFIT_ELIGIBILITY", parts=[*parts, {"category": more, "form": "VALUE"}], officer="o.li"
-        )
+            HEAD, purpose="BENEFIT_ELIGIBILITY", parts=[*parts, {"category": more, "form": "VALUE"}], officer="o.li",
+            programme="shop",
+        )  # fmt: skip
         request, _ = await done(api, provider, REQUEST, wanted)
         assert request["__typename"] == outcome, "only what an approved programme of this provider reads"
     consents = {}
@@ -203,7 +206,8 @@ async def test_answers_are_counted_one_by_one_however_short_the_period(benefits:
     """A programme by month may be asked all the year, and then nothing else is answered about that person."""
     await benefits.approve(programme("monthly", {"all": [SMALL]}, period="MONTH"))
     await benefits.approve(programme("other", NO_ARREARS))
-    await benefits.consent(WIFE, ["roster/VALUE", "tax.arrears/YES_NO"])
+    for version in ("monthly@1", "other@1"):
+        await benefits.consent(WIFE, version, ["roster/VALUE", "tax.arrears/YES_NO"])
     await benefits.api.owner.execute(
         "INSERT INTO benefit.decision SELECT $1, gen_random_uuid(), $2, 'monthly', 1, 'then-' || n, 'YES', '{}',"
         " sha256(''), now() - n * interval '29 days', gen_random_uuid() FROM generate_series(1, 12) n",

@@ -50,7 +50,7 @@ async def care(benefits: Benefits) -> None:
     await benefits.approve(programme("care", {"all": [NO_ADVERSE, GRADE, SMALL, {"not": {"not": NO_ARREARS}}]}))
     await benefits.set_section(HEAD.person_id, "tax.grade/VALUE", None)
     for person in (HEAD, WIFE):
-        await benefits.consent(person, PARTS)
+        await benefits.consent(person, "care@1", PARTS)
 
 
 async def test_a_no_is_explained_reviewed_by_another_person_and_overturned(benefits: Benefits) -> None:
@@ -181,5 +181,5 @@ async def test_nobody_of_the_household_reviews_and_after_a_withdrawal_the_provid
     assert decided["state"] == "OVERTURNED"
     assert await api.owner.fetchval("SELECT count(*) FROM consent.delivery") == before
     assert (await benefits.ask("care"))["withheld"][0]["reason"] == "NO_BASIS"
-    await benefits.consent(HEAD, PARTS)
+    await benefits.consent(HEAD, "care@1", PARTS)
     assert (await benefits.ask("care"))["answer"] == "YES"

@@ -83,9 +83,10 @@ class Benefits:
         """No programmes, decisions and consents any more, and every source in order."""
         async with self.api.owner.transaction():
             await self.api.owner.execute(
-                "ALTER TABLE benefit.programme DISABLE TRIGGER USER; DELETE FROM benefit.review;"
-                " DELETE FROM benefit.decision; DELETE FROM benefit.programme;"
-                " ALTER TABLE benefit.programme ENABLE TRIGGER USER;"
+                "ALTER TABLE benefit.programme DISABLE TRIGGER USER; ALTER TABLE consent.request DISABLE TRIGGER USER;"
+                " UPDATE consent.request SET programme_id = NULL, programme_version = NULL, programme = NULL;"
+                " DELETE FROM benefit.review; DELETE FROM benefit.decision; DELETE FROM benefit.programme;"
+                " ALTER TABLE benefit.programme ENABLE TRIGGER USER; ALTER TABLE consent.request ENABLE TRIGGER USER;"
                 " DELETE FROM consent.use; DELETE FROM consent.quota; DELETE FROM consent.basis;"
                 " DELETE FROM access.officer_query"
             )
@@ -123,15 +124,18 @@ class Benefits:
             self.desk(), made.programme_id, made.version, "security-1", self.key, accepted, production=True
         )  # fmt: skip
 
-    async def consent(self, person: Person, parts: list[str], provider: str = PROVIDER_A, **changes: Any) -> UUID:
-        """A basis as a consent for the purpose leaves it."""
+    async def consent(
+        self, person: Person, version: str, parts: list[str], provider: str = PROVIDER_A, **changes: Any
+    ) -> UUID:
+        """A basis as a consent for a version of a programme (``id@version``) leaves it."""
         basis = uuid4()
         row = {"heightened": False, "max_uses": None} | changes
         await self.api.owner.execute(
             "INSERT INTO consent.basis (basis_id, kind, reference, county, organisation_id, person_id, purpose, parts,"
-            " heightened, effective_from, expires_at, max_uses) VALUES ($1, 'CASE', 'test', $2, $3, $4,"
+            " heightened, effective_from, expires_at, max_uses) VALUES ($1, 'CASE', $8, $2, $3, $4,"
             " 'BENEFIT_ELIGIBILITY', $5, $6, now() - interval '1 minute', now() + interval '30 days', $7)",
             basis, COUNTY, provider, person.person_id, [ELIGIBILITY, *parts], row["heightened"], row["max_uses"],
+            version,
         )  # fmt: skip
         return basis
 

@@ -22,7 +22,7 @@ def yes(device: FieldDevice, **changes: Any) -> dict[str, Any]:
         "witnesses": [("533103197505050517", "岩光")], "form_no": "F-1",
         "evidence": [{"kind": "MASKED_FORM_PHOTO", "mediaType": "image/png", "sha256": "ab" * 32}],
     }  # fmt: skip
-    return device.consent(PERSON, REQUEST, ("2026-2", "cd" * 32), ["roster/VALUE"], **facts | changes)
+    return device.consent(PERSON, REQUEST, ("2026-3", "cd" * 32), ["roster/VALUE"], **facts | changes)
 
 
 @pytest.mark.parametrize("key", [None, OKPKey.generate_key("Ed25519")])

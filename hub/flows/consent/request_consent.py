@@ -22,6 +22,7 @@ from hub.flows.disclosure.even_time import in_even_time
 class ConsentRequest:
     """What is asked of whom. ``days`` and ``uses`` default to the most that the purpose allows.
 
+    ``programme``: the benefit programme that it is for, by id or as ``id@version``; providers name one.
     ``answer_within`` is how long the person may take; a page in his browser waits less than a letter.
     """
 
@@ -34,6 +35,7 @@ class ConsentRequest:
     days: int | None = None
     uses: int | None = None
     answer_within: timedelta = ANSWER_WITHIN
+    programme: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ async def _request(desk: ConsentDesk, request: ConsentRequest) -> tuple[ConsentR
             name_indexes=desk.keys.indexes("name", normalise_name(request.subject.name)),
             now=now,
             answer_by=answer_by,
+            programme=request.programme,
         )
         subjects = () if asked.found_id is None else (asked.found_id,)
         own = {"recipient": asked.organisation_id, "categories": list(parts), "uses": cap.uses}

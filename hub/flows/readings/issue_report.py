@@ -201,6 +201,7 @@ def _consent_shown(held: HeldConsent) -> dict[str, Any]:
         "consentId": str(held.consent_id),
         "organisation": held.name_zh,
         "purpose": held.purpose.value,
+        "programme": held.programme,
         "parts": list(held.parts),
         "effectiveFrom": iso(held.effective_from),
         "expiresAt": iso(held.expires_at),

@@ -36,6 +36,9 @@ class ConsentRequest:
     purpose: Purpose = strawberry.field(description="目的。 What for.")
     parts: list[ConsentPart] = strawberry.field(description="所请求的数据。 What is asked for.")
     application_ref: str | None = strawberry.field(description="业务申请编号。 The organisation's application.")
+    programme: str | None = strawberry.field(
+        description="惠民项目及版本（id@version）。 The benefit programme and its version that it is for."
+    )
     valid_days: int = strawberry.field(description="同意后有效天数。 How many days a consent would last.")
     max_uses: int = strawberry.field(description="最多查询次数。 How many queries it would allow.")
     asked_at: DateTime = strawberry.field(description="请求时间。 When it was asked.")
@@ -69,6 +72,9 @@ class Consent:
     )
     ended_at: DateTime | None = strawberry.field(description="终止时间。 When it was ended.")
     evidence_level: str = strawberry.field(description="证据级别，L0至L4。 How far it is proved, L0 to L4.")
+    programme: str | None = strawberry.field(
+        description="惠民项目及版本（id@version）；只对这一版有效。 The programme and version it is for."
+    )
 
 
 @strawberry.type(
@@ -192,6 +198,11 @@ class RequestConsentInput:
     application_ref: str | None = strawberry.field(default=None, description="业务申请编号。 The application.")
     valid_days: int | None = strawberry.field(default=None, description="有效天数，缺省为上限。 Days; else the most.")
     max_uses: int | None = strawberry.field(default=None, description="查询次数，缺省为上限。 Queries; else the most.")
+    programme: str | None = strawberry.field(
+        default=None,
+        description="惠民项目：id（现行版本）或id@version；惠民机构必填。"
+        " The benefit programme by id, or id@version; providers name one.",
+    )
 
 
 @strawberry.input(description="本人同意；可只同意一部分。 A person says yes, to all or to a part.")
