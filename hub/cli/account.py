@@ -70,7 +70,7 @@ def open_command(
 ) -> None:
     """Open an account for a person whose identity card you have seen.
 
-    OPERATOR, SECURITY_ADMIN, AUDITOR and REGULATOR wait for a security administrator at /accounts/changes.
+    All but RESIDENT, COLLECTOR and VILLAGE_REVIEWER wait for a security administrator at /accounts/changes.
     """
     if account_id.startswith(SANDBOX_PREFIX):
         raise InputError(f"ids that begin with `{SANDBOX_PREFIX}` are the sandbox's.", code="ACCOUNT_ID_TAKEN")
@@ -158,7 +158,7 @@ def enrol_command(
 ) -> None:
     """Make a single-use code with which the person makes a passkey; hand it over in person.
 
-    OPERATOR, SECURITY_ADMIN, AUDITOR and REGULATOR need a second code, which a security administrator hands over.
+    All but RESIDENT, COLLECTOR and VILLAGE_REVIEWER need a second code, which a security administrator hands over.
     """
 
     async def work(at: _At) -> dict[str, Any]:
