@@ -67,6 +67,11 @@ def holder_key_of(text: str) -> dict[str, str]:
     return key
 
 
+def thumbprint_of(holder: dict[str, str]) -> str:
+    """The thumbprint of a holder's key (RFC 7638): what the log keeps of it."""
+    return str(JWK(**holder).thumbprint())
+
+
 def sign_answer(
     keys: KeyService,
     *,

@@ -9,7 +9,7 @@ from hub.core.disclosure import DisclosureRequest
 from hub.core.errors import InputError, RefusedError
 from hub.core.fields import ELIGIBILITY
 from hub.core.names import Purpose, WithheldReason
-from hub.flows.disclosure.assess_eligibility import Assessment, assess_eligibility, signed_answer
+from hub.flows.disclosure.assess_eligibility import Assessment, Signing, assess_eligibility, signed_answer
 from hub.schema.answer import ASKABLE
 from hub.schema.borrower import acting_problems, not_allowed, subject_of
 from hub.schema.context import Info
@@ -40,6 +40,7 @@ async def resolve_benefit_eligibility(
             problems.append((("input", "holderKey"), error.code))
     if problems or isinstance(subject, tuple):
         return invalid(context.language, *problems)
+    signing = Signing(holder) if asked.signed else None
     request = DisclosureRequest(
         asker=context.bearer.asker(asked.officer),
         purpose=Purpose.BENEFIT_ELIGIBILITY,
@@ -50,7 +51,7 @@ async def resolve_benefit_eligibility(
         idempotency_key=asked.idempotency_key,
     )
     try:
-        found, context.receipt = await assess_eligibility(context.ports.consents, request, asked.programme)
+        found, context.receipt = await assess_eligibility(context.ports.consents, request, asked.programme, signing)
     except RefusedError as refusal:
         return not_allowed(context, refusal)
     return BenefitEligibility(
@@ -62,7 +63,7 @@ async def resolve_benefit_eligibility(
         decision_id=cast(Any, None if found.decision_id is None else str(found.decision_id)),
         decided_at=None if found.decided_at is None else DateTime(iso(found.decided_at)),
         valid_until=None if found.valid_until is None else Date(found.valid_until.isoformat()),
-        signed_answer=signed_answer(context.ports.consents, found, holder) if asked.signed else None,
+        signed_answer=signed_answer(context.ports.consents, found, signing),
         withheld=cast(Any, _withheld(found)),
     )
 

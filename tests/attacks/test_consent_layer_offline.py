@@ -276,6 +276,9 @@ async def test_30_what_does_not_fit_is_kept_and_never_verified(field: Field) -> 
         shown = await field.show(slip["captureId"])
         assert flag in shown["blockedBy"], (flag, shown)
         assert (await field.decide(slip["captureId"]))["code"] == "CAPTURE_CLOSED", flag
+    # What can only be rejected closes nothing: its person may still answer, by himself or on a better form.
+    state = "SELECT state FROM consent.request WHERE request_id = $1"
+    assert await field.api.owner.fetchval(state, UUID(request)) == "REQUESTED"
     # Nobody of this number: the collector is told the same as ever.
     nobody = type(SUBJECT)(uuid4(), "533103199001010014", "无名")
     await field.yes(nobody, request_id=request, notice=notice)

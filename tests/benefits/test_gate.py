@@ -7,7 +7,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 import pytest_asyncio
+from jwcrypto.jwk import JWK
 
+from hub.audit.open_entry import open_entry
 from hub.benefits.programme import Answer
 from hub.benefits.signed_answer import public_key, verify_answer
 from hub.core.clock import SHANGHAI
@@ -27,6 +29,18 @@ async def newest(benefits: Benefits) -> tuple[str, str]:
     """Name and decision of the newest entry of the log."""
     entry = json.loads(await benefits.api.owner.fetchval("SELECT entry FROM audit.entry ORDER BY seq DESC LIMIT 1"))
     return entry["what"], entry["dec"]
+
+
+async def noted(benefits: Benefits) -> object:
+    """What the newest entry says of a signed text, in the part that the person may read."""
+    auditor = await benefits.api.hub.database.connect(DbRole.AUDITOR)
+    try:
+        ev = await auditor.fetchval("SELECT ev FROM audit.entry ORDER BY seq DESC LIMIT 1")
+        (own,) = (await open_entry(auditor, benefits.api.keys, ev)).persons.values()
+    finally:
+        await auditor.close()
+    assert own is not None
+    return own.facts().get("signed")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -165,11 +179,15 @@ async def test_without_the_audit_log_nothing_is_decided(benefits: Benefits) -> N
     found = verify_answer(signed["signedAnswer"], public_key(benefits.api.keys), datetime.now(UTC))
     assert (found.programme, found.answer, found.provider) == ("shop", Answer.YES, PROVIDER_B)
     assert (found.subject, found.is_bound) == (told["personId"], False)
+    holder = JWK.generate(kty="EC", crv="P-256")
+    assert await noted(benefits) == "BEARER"
+    await benefits.ask("shop", provider=PROVIDER_B, signed=True, holderKey=holder.export_public())
+    assert await noted(benefits) == holder.thumbprint()
     assert (await benefits.ask("shop", WIFE, PROVIDER_B, signed=True))["signedAnswer"] is None
     # A no is told to the provider alone, and never as a text that it can pass on.
     await benefits.approve(programme("strict", NO_ADVERSE, PROVIDER_B))
     no = await benefits.ask("strict", provider=PROVIDER_B, signed=True)
-    assert (no["answer"], no["signedAnswer"]) == ("NO", None)
+    assert (no["answer"], no["signedAnswer"], await noted(benefits)) == ("NO", None, None)
     wrong = await benefits.ask("shop", provider=PROVIDER_B, signed=True, holderKey="{}")
     assert wrong["fields"] == [{"path": ["input", "holderKey"], "code": "HOLDER_KEY_MALFORMED"}]
 

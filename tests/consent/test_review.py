@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from hub.consent.store import expire_due
 from hub.core.clock import system_clock
 from hub.core.disclosure import Asker
 from hub.core.errors import HubError
@@ -360,3 +361,33 @@ async def test_one_person_has_one_device_and_a_lost_one_is_out_at_once(field: Fi
         back = "UPDATE consent.device SET status = 'ACTIVE', ended_at = NULL WHERE device_id = 'device-1'"
         await field.api.owner.execute(back)
     assert "DEVICE_LOST" in (await field.show(waiting))["flags"]
+
+
+async def test_a_yes_that_came_in_time_does_not_run_out_while_it_waits_for_its_review(
+    field: Field, module_database: Database
+) -> None:
+    """The person answered in time; the hub has thirty days to look at it."""
+    ingest = await module_database.connect(DbRole.INGEST)
+
+    async def aged(days: int) -> tuple[str, UUID]:
+        """A capture that came in so many days ago, for a request that ran out since."""
+        request = await field.asked()
+        form = await field.form(request)
+        capture = await field.captured(request_id=request, notice=(form["noticeVersion"], form["noticeHash"]))
+        await field.api.owner.execute(
+            "ALTER TABLE consent.request DISABLE TRIGGER USER; UPDATE consent.request"
+            f" SET asked_at = now() - interval '60 days', expires_at = now() - interval '{days - 1} days',"
+            f" decided_at = now() - interval '{days} days' WHERE request_id = '{request}';"
+            " ALTER TABLE consent.request ENABLE TRIGGER USER"
+        )
+        return capture, UUID(request)
+
+    try:
+        capture, request = await aged(29)
+        assert request not in {each.consent_id for each in await expire_due(ingest, system_clock(), 500)}
+        assert (await field.decide(capture))["state"] == "VERIFIED"
+        capture, request = await aged(31)
+        assert (await field.decide(capture))["code"] == "CAPTURE_CLOSED"
+        assert request in {each.consent_id for each in await expire_due(ingest, system_clock(), 500)}
+    finally:
+        await ingest.close()

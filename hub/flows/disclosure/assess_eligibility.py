@@ -13,7 +13,7 @@ import asyncpg
 
 from hub.audit.proof import Receipt
 from hub.benefits.programme import Answer
-from hub.benefits.signed_answer import sign_answer
+from hub.benefits.signed_answer import sign_answer, thumbprint_of
 from hub.core.clock import SHANGHAI
 from hub.core.disclosure import DisclosureRequest, SubjectByPseudonym
 from hub.core.errors import RefusedError
@@ -24,6 +24,16 @@ from hub.flows.disclosure.disclose import REFUSALS, gate_failure
 from hub.flows.disclosure.even_time import Departure
 from hub.flows.disclosure.gate_wire import gate_wire, pseudonym_space
 from hub.store.database import DATABASE_ERRORS
+
+BEARER = "BEARER"
+"""In the log, of a signed answer that is bound to no key: whoever has it can show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """That a yes is wanted as a signed text; ``holder`` is the public key (JWK) that it is bound to, if any."""
+
+    holder: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,11 @@ class Assessment:
 
 
 async def assess_eligibility(
-    desk: ConsentDesk, request: DisclosureRequest, programme: str
+    desk: ConsentDesk, request: DisclosureRequest, programme: str, signing: Signing | None = None
 ) -> tuple[Assessment, Receipt]:
     """Ask about one person. ``request`` is for the purpose BENEFIT_ELIGIBILITY and the part ``eligibility/YES_NO``.
+
+    The entry says of a yes whether it was wanted as a signed text (:func:`signed_answer`), and bound to which key.
 
     Raises :class:`RefusedError` where the asker may not ask at all, or has no such programme (recorded all the same),
     :class:`AuditError` where the log does not record, :class:`StoreError` where the database does not answer.
@@ -63,6 +75,8 @@ async def assess_eligibility(
                 own = await conn.fetchval("SELECT access.organisation_of($1)", client_id)
                 space = pseudonym_space(own or "", client_id)
             wire = gate_wire(desk.keys, request, ev, space) | {"programme": programme}
+            if signing is not None:
+                wire["signed"] = BEARER if signing.holder is None else thumbprint_of(signing.holder)
             told = await conn.fetchrow(
                 "SELECT * FROM benefit.assess($1::jsonb)", json.dumps(wire, ensure_ascii=False), timeout=RECEIPT_SECONDS
             )
@@ -93,9 +107,9 @@ def _assessment(desk: ConsentDesk, client_id: str, programme: str, told: asyncpg
     )
 
 
-def signed_answer(desk: ConsentDesk, found: Assessment, holder: dict[str, str] | None) -> str | None:
-    """A yes as a text that can be checked without the hub; ``None`` for anything else."""
-    if found.answer is not Answer.YES or found.valid_until is None or found.subject is None:
+def signed_answer(desk: ConsentDesk, found: Assessment, signing: Signing | None) -> str | None:
+    """A yes as a text that can be checked without the hub, where it was asked for with that; ``None`` otherwise."""
+    if signing is None or found.answer is not Answer.YES or found.valid_until is None or found.subject is None:
         return None
     return sign_answer(
         desk.keys,
@@ -106,6 +120,6 @@ def signed_answer(desk: ConsentDesk, found: Assessment, holder: dict[str, str] |
         provider=found.provider,
         subject=found.subject,
         until=datetime.combine(found.valid_until, time(), SHANGHAI),
-        holder=holder,
+        holder=signing.holder,
         now=desk.clock(),
     )
