@@ -115,6 +115,13 @@ CAPTURE_EVENTS = (
     ),
     _evidence("evidence:steward:shown", "A reviewer looked at a picture that proves a consent."),
     EventType(
+        "evidence:steward:condemned",
+        Kind.CONSENT,
+        "A data steward found a fingerprint on a picture and called for its destruction; another one decides.",
+        ("capture", "evidence", "reason"),
+        ("client", "role", "token", "consent"),
+    ),
+    EventType(
         "evidence:steward:destroyed",
         Kind.CONSENT,
         "A picture was destroyed because a fingerprint shows on it; the consent that rested on it ended.",

@@ -49,6 +49,7 @@ _EVENTS_ZH = {
     "capture:steward:shown": "复核人员查看了现场采集的同意",
     "evidence:collector:uploaded": "采集员设备提交了同意的影像证据",
     "evidence:steward:shown": "复核人员查看了同意的影像证据",
+    "evidence:steward:condemned": "复核人员发现影像证据显露指纹，提请销毁",
     "evidence:steward:destroyed": "影像证据因显露指纹已销毁，据此成立的同意终止",
     "evidence:resident:shown": "本人查看了同意的影像证据",
     "evidence:official:shown": "监管人员依司法文书查看了同意的影像证据",

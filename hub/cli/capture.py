@@ -146,14 +146,18 @@ def destroy_command(
     reason: _Reason,
     steward_token_file: _Token = None,
 ) -> None:
-    """Destroy a picture on which a fingerprint was found too late; a consent that rests on it ends."""
+    """Destroy a picture on which a fingerprint was found too late; a consent that rests on it ends.
+
+    Two stewards run it: the first call condemns the picture (`destroyed` is false), another person's destroys it.
+    """
 
     async def work() -> dict[str, Any]:
         async with _opened(steward_token_file) as (desk, asker):
             operation = Operation("hub capture destroy", {"evidence": str(evidence)})
             gone, receipt = await destroy_evidence(desk, asker, evidence, reason, operation)
         ended = None if gone.consent_id is None else str(gone.consent_id)
-        return {"evidence": str(evidence), "consent_ended": ended, "receipt": receipt.as_json()}
+        told = {"evidence": str(evidence), "destroyed": gone.is_done, "consent_ended": ended}
+        return told | {"receipt": receipt.as_json()}
 
     print(json.dumps(run(work()), ensure_ascii=False))
 

@@ -49,7 +49,7 @@ class SealedEvidence:
 
 @dataclass(frozen=True, slots=True)
 class DestroyedEvidence:
-    """What was destroyed; ``consent_id`` is the consent that ended with it, if one was in force."""
+    """What was destroyed, or condemned and not yet ``is_done``; ``consent_id`` ended with it, if one was in force."""
 
     capture_id: UUID
     person_id: UUID | None
@@ -58,6 +58,7 @@ class DestroyedEvidence:
     consent_id: UUID | None
     organisation_id: str | None
     purpose: str | None
+    is_done: bool
 
 
 async def evidence_wanted(conn: asyncpg.Connection, asker: Asker, sha256: bytes) -> list[WantedEvidence]:
@@ -105,7 +106,7 @@ async def read_evidence(
 async def destroy_evidence(
     conn: asyncpg.Connection, asker: Asker, evidence_id: UUID, now: datetime, ev: UUID, own: OwnIndexes
 ) -> DestroyedEvidence:
-    """Destroy a picture of a decided capture, and end a consent that rests on it.
+    """Condemn a picture of a decided capture; or, after another person did, destroy it and end what rests on it.
 
     Raises EVIDENCE_UNKNOWN, REVIEWER_CONCERNED, and CAPTURE_CLOSED where the capture still waits for its reviewer.
     """

@@ -194,6 +194,7 @@ async def running_field(database: Database, home: Path) -> AsyncIterator[Field]:
         for account, role, villages in (
             ("collector", "COLLECTOR", [VILLAGE]), ("collector-2", "COLLECTOR", [VILLAGE]), ("steward", "STEWARD", []),
             ("steward-kin", "STEWARD", []), ("steward-witness", "STEWARD", []), ("collector-as-steward", "STEWARD", []),
+            ("steward-2", "STEWARD", []),
         ):  # fmt: skip
             await api.owner.execute(
                 "INSERT INTO auth.account (account_id, role, county_codes, village_codes) VALUES ($1, $2, $3, $4)",
@@ -209,7 +210,7 @@ async def running_field(database: Database, home: Path) -> AsyncIterator[Field]:
         )  # fmt: skip
         for account, person in (
             ("collector", COLLECTOR_HIMSELF), ("collector-as-steward", COLLECTOR_HIMSELF), ("steward", STEWARD_HIMSELF),
-            ("steward-kin", KIN), ("steward-witness", W1),
+            ("steward-kin", KIN), ("steward-witness", W1), ("steward-2", AFAR),
         ):  # fmt: skip
             await _hold(api, account, person)
         field = Field(api, FieldDevice("device-1"))

@@ -72,6 +72,9 @@ async def destroy_evidence(
 ) -> tuple[DestroyedEvidence, Receipt]:
     """Destroy a picture on which a print was found after the decision; a consent that rests on it ends.
 
+    It takes two stewards, since a picture may also prove an abuse: the first one's call condemns it (``is_done`` is
+    false), that of another person destroys it. Each is recorded.
+
     Raises EVIDENCE_UNKNOWN, REVIEWER_CONCERNED, and CAPTURE_CLOSED where the capture still waits: then it is rejected
     (PRINT_NOT_MASKED).
     """
@@ -85,7 +88,8 @@ async def destroy_evidence(
             "consent": None if gone.consent_id is None else str(gone.consent_id),
         }  # fmt: skip
         await record(
-            conn, desk, asker, Role.STEWARD.value, ev, "evidence:steward:destroyed", facts, operation=operation,
+            conn, desk, asker, Role.STEWARD.value, ev,
+            "evidence:steward:destroyed" if gone.is_done else "evidence:steward:condemned", facts, operation=operation,
             person=gone.person_id, purpose=gone.purpose, county=gone.county,
         )  # fmt: skip
     return gone, await desk.receipts.wait(ev, RECEIPT_SECONDS)
