@@ -110,7 +110,8 @@ def narrowed_details(text: str, granted: dict[str, Any], today: date) -> dict[st
         raise _refused("the consent is for another purpose")
     if wanted.application_ref not in (None, granted.get("application_ref")):
         raise _refused("the consent is for another application")
-    if wanted.programme not in (None, granted.get("programme")):
+    programme = granted.get("programme")
+    if wanted.programme not in (None, programme, programme and programme.partition("@")[0]):
         raise _refused("the consent is for another programme, or another version of it")
     if (wanted.subject, wanted.days, wanted.uses, wanted.officer) != (None,) * 4:
         raise _refused("only parts can be narrowed")

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 NOTICE_VERSION = "2026-3"
 """Version of the words of :func:`notice_text`; a new wording gets a new one."""
 
-WITHDRAWN_NOTICES = frozenset({"2026-1"})
-"""Versions that may not be shown any more; a paper form that carries one waits for a reviewer."""
+KNOWN_NOTICES = frozenset({"2026-2", NOTICE_VERSION})
+"""Versions that a form which comes in may carry, if its words are those of today; 2026-3 adds a line for programmes."""
 
 WRITTEN_NOTICE_CATEGORIES: dict[Category, tuple[str, str]] = {
     Category.TAX_BAND: ("纳税额和收入", "tax and income"),

@@ -119,6 +119,34 @@ async def test_what_another_adult_takes_back_stops_the_same_programme_only(benef
     await done(api, api.account_token("wife"), WITHDRAW, answer_to("consentId", str(taken_back)))
     assert (await benefits.ask("care"))["withheld"][0]["reason"] == "NO_BASIS"
     assert (await benefits.ask("small"))["answer"] == "YES"
+    # Her no is one to the programme: another version with the same condition opens nothing either, until she says yes.
+    await benefits.approve(programme("care", SMALL, reference="document 2"), "small@1")
+    await given(benefits, HEAD, "care", "roster/VALUE")
+    assert (await benefits.ask("care"))["withheld"][0]["reason"] == "NO_BASIS"
+    await given(benefits, WIFE, "care", "roster/VALUE", account="wife")
+    assert (await benefits.ask("care"))["answer"] == "YES"
+
+
+async def test_a_no_to_one_version_is_one_to_a_yes_on_paper_to_the_next(benefits: Benefits) -> None:
+    """Whoever takes a consent back after another version was asked for has said no to that one too."""
+    api = benefits.api
+    await benefits.approve(programme("care", SMALL))
+    await benefits.approve(programme("other", NO_ARREARS))
+    consents = {
+        "care": await given(benefits, HEAD, "care", "roster/VALUE"),
+        "other": await given(benefits, HEAD, "other", "tax.arrears/YES_NO"),
+    }
+    await benefits.approve(programme("care", SMALL, reference="document 2"))
+    asked, _ = await done(
+        api,
+        await api.system_token(PROVIDER_A),
+        REQUEST,
+        wanted(HEAD, "roster/VALUE", programme="care", idempotencyKey=uuid4().hex),
+    )
+    said_no = "SELECT consent.has_said_no($1, r, 'none', 0) FROM consent.request r WHERE r.request_id = $2"
+    for name, expected in (("other", False), ("care", True)):
+        await done(api, api.account_token("head"), WITHDRAW, answer_to("consentId", str(consents[name])))
+        assert await api.owner.fetchval(said_no, HEAD.person_id, UUID(asked["requestId"])) is expected, name
 
 
 async def test_a_token_that_stands_for_a_consent_asks_about_its_programme_only(benefits: Benefits) -> None:
@@ -147,7 +175,7 @@ async def test_a_token_that_stands_for_a_consent_asks_about_its_programme_only(b
     assert (await told("other"))["withheld"][0]["reason"] == "NO_BASIS"
     assert (await benefits.ask("other"))["answer"] == "NO"
     fresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    for version, status in (("care@1", 200), ("other@1", 400)):
+    for version, status in (("care@1", 200), ("care", 200), ("other@1", 400), ("care@2", 400)):
         fewer = json.dumps([what | {"programme": version}])
         reply = await provider.post("/oauth2/token", fresh | {"authorization_details": fewer})
         assert reply.status_code == status, reply.text

@@ -1,5 +1,6 @@
 """Review of captured consent over the API: who may, the call-back by lot, evidence, what was altered, devices."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -185,13 +186,23 @@ async def test_a_print_that_is_found_too_late_is_destroyed_and_its_consent_ends(
         assert refused.value.code == "REVIEWER_CONCERNED"
         assert (await read(field, account, evidence))["code"] == "REVIEWER_CONCERNED"
     assert await field.sees()
-    # One condemns it, however often he says so, and another person destroys it.
+    # One condemns it, however often he says so, and another person destroys it. What somebody called for who has left,
+    # or long ago, counts no more.
+    second = Asker("steward-2", "", "steward-2")
+    await destroy_evidence(desk, second, evidence, "指印", operation)
+    status = "UPDATE auth.account SET status = $1 WHERE account_id = 'steward-2'"
+    await field.api.owner.execute(status, "SUSPENDED")
+    assert not (await destroy_evidence(desk, steward, evidence, "指印", operation))[0].is_done
+    await field.api.owner.execute(status, "ACTIVE")
+    await field.api.owner.execute("UPDATE consent.condemned SET condemned_at = now() - interval '31 days'")
+    assert not (await destroy_evidence(desk, second, evidence, "指印", operation))[0].is_done
+    await field.api.owner.execute("DELETE FROM consent.condemned")
     for _ in range(2):
         called, _ = await destroy_evidence(desk, steward, evidence, "指印", operation)
         assert (called.is_done, called.consent_id) == (False, None)
     assert await field.sees()
     assert (await read(field, "steward-2", evidence))["__typename"] == "EvidenceContent"
-    gone, _ = await destroy_evidence(desk, Asker("steward-2", "", "steward-2"), evidence, "指印", operation)
+    gone, _ = await destroy_evidence(desk, second, evidence, "指印", operation)
     assert (gone.is_done, str(gone.consent_id)) == (True, consent)
     assert not await field.sees()
     assert (await read(field, "steward", evidence))["code"] == "EVIDENCE_UNKNOWN"
@@ -369,31 +380,110 @@ async def test_one_person_has_one_device_and_a_lost_one_is_out_at_once(field: Fi
     assert "DEVICE_LOST" in (await field.show(waiting))["flags"]
 
 
+async def asked_for(field: Field, request: str) -> dict[str, Any]:
+    """What a slip says of a request."""
+    form = await field.form(request)
+    return {"request_id": request, "notice": (form["noticeVersion"], form["noticeHash"])}
+
+
+async def age(field: Field, request: str, days: int) -> None:
+    """Let a request be asked sixty days ago, captured so many days ago, and have run out a day later."""
+    await field.api.owner.execute(
+        "ALTER TABLE consent.request DISABLE TRIGGER USER; UPDATE consent.request"
+        f" SET asked_at = now() - interval '60 days', expires_at = now() - interval '{days - 1} days',"
+        f" decided_at = now() - interval '{days} days' WHERE request_id = '{request}';"
+        " ALTER TABLE consent.request ENABLE TRIGGER USER"
+    )
+
+
 async def test_a_yes_that_came_in_time_does_not_run_out_while_it_waits_for_its_review(
     field: Field, module_database: Database
 ) -> None:
     """The person answered in time; the hub has thirty days to look at it."""
     ingest = await module_database.connect(DbRole.INGEST)
+    told = "SELECT state FROM consent.request_state('risk-a', '', $1, now())"
 
     async def aged(days: int) -> tuple[str, UUID]:
         """A capture that came in so many days ago, for a request that ran out since."""
         request = await field.asked()
-        form = await field.form(request)
-        capture = await field.captured(request_id=request, notice=(form["noticeVersion"], form["noticeHash"]))
-        await field.api.owner.execute(
-            "ALTER TABLE consent.request DISABLE TRIGGER USER; UPDATE consent.request"
-            f" SET asked_at = now() - interval '60 days', expires_at = now() - interval '{days - 1} days',"
-            f" decided_at = now() - interval '{days} days' WHERE request_id = '{request}';"
-            " ALTER TABLE consent.request ENABLE TRIGGER USER"
-        )
+        capture = await field.captured(**await asked_for(field, request))
+        await age(field, request, days)
         return capture, UUID(request)
 
     try:
         capture, request = await aged(29)
         assert request not in {each.consent_id for each in await expire_due(ingest, system_clock(), 500)}
+        assert await field.api.owner.fetchval(told, request) == "CAPTURED"
         assert (await field.decide(capture))["state"] == "VERIFIED"
         capture, request = await aged(31)
+        assert await field.api.owner.fetchval(told, request) == "EXPIRED"
         assert (await field.decide(capture))["code"] == "CAPTURE_CLOSED"
         assert request in {each.consent_id for each in await expire_due(ingest, system_clock(), 500)}
     finally:
         await ingest.close()
+
+
+async def test_a_yes_that_came_too_late_or_proves_too_little_keeps_no_request_open(field: Field) -> None:
+    """Neither can be verified: when the last slip that could be is rejected, the request is over and its asker told."""
+    state = "SELECT state FROM consent.request WHERE request_id = $1"
+    request = await field.asked()
+    shown = await asked_for(field, request)
+    weak = await field.captured(witnesses=[], **shown)
+    assert await field.api.owner.fetchval(state, UUID(request)) == "REQUESTED"
+    good = await field.captured(**shown)
+    await age(field, request, 5)
+    late = await field.captured(**shown)
+    assert {"EVIDENCE_TOO_LOW", "REQUEST_CLOSED"} == {
+        flag for capture in (weak, late) for flag in (await field.show(capture))["blockedBy"]
+    }
+    assert (await field.decide(good, accept=False, cause="PERSON_DENIES"))["state"] == "REJECTED"
+    assert await field.api.owner.fetchval(state, UUID(request)) == "INVALIDATED"
+    assert (await field.decide(late))["code"] == "CAPTURE_CLOSED"
+    assert (await field.decide(weak))["code"] == "EVIDENCE_TOO_LOW"
+    assert not await field.sees()
+
+
+async def test_a_withdrawal_that_comes_in_amid_a_verification_ends_what_is_verified(
+    field: Field, module_database: Database
+) -> None:
+    """Both are decided one after the other, so neither misses what the other has not committed yet."""
+    capture = await field.captured()
+    owner = await module_database.connect(DbRole.OWNER)
+    try:
+        async with owner.transaction():
+            # The verification has looked for withdrawals only after it has this row.
+            await owner.execute(
+                "SELECT FROM consent.request WHERE request_id ="
+                " (SELECT request_id FROM consent.capture WHERE capture_id = $1) FOR UPDATE", UUID(capture),
+            )  # fmt: skip
+            verifying = asyncio.create_task(field.decide(capture))
+            await blocked(field, 1)
+            field.device.withdrawal((SUBJECT.number, SUBJECT.name))
+            delivering = asyncio.create_task(field.deliver())
+            await blocked(field, 2)
+        assert (await verifying)["state"] == "VERIFIED"
+        assert (await delivering)["__typename"] == "ConsentsCaptured"
+    finally:
+        await owner.close()
+    assert not await field.sees()
+    assert not await field.api.owner.fetchval(
+        "SELECT count(*) FROM consent.basis WHERE person_id = $1 AND status = 'IN_FORCE'", SUBJECT.person_id
+    )
+
+
+async def blocked(field: Field, number: int) -> None:
+    """Wait until so many wait for a lock. Asked outside of a transaction, which would see one moment only."""
+    waiting = (
+        "SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+        " WHERE NOT l.granted AND a.datname = current_database()"
+    )
+    async with asyncio.timeout(20):
+        while await field.api.owner.fetchval(waiting) < number:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_form_of_an_earlier_version_with_the_words_of_today_is_taken(field: Field) -> None:
+    request = await field.asked()
+    form = await field.form(request)
+    capture = await field.captured(request_id=request, notice=("2026-2", form["noticeHash"]))
+    assert (await field.decide(capture))["state"] == "VERIFIED"

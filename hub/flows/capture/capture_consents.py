@@ -19,7 +19,7 @@ from hub.consent import captures
 from hub.consent.batch import Batch, ConsentSlip, Slip, read_batch, time_of
 from hub.consent.captures import BATCH_PURPOSE, OpenDevice, Taken, indexes_of
 from hub.consent.chain import ChainFlag, Seen, judge_chain
-from hub.consent.notice import NOTICE_VERSION, notice_text
+from hub.consent.notice import KNOWN_NOTICES, notice_text
 from hub.consent.terms import OpenRequest
 from hub.core.canonical import digest
 from hub.core.clock import iso
@@ -164,7 +164,7 @@ def _was_shown(slip: ConsentSlip, request: OpenRequest | None) -> bool:
     """Whether the words that the person read are those of the hub; of an unknown request nothing can be said."""
     if request is None:
         return True
-    return slip.notice_version == NOTICE_VERSION and slip.notice_hash == digest(notice_text(request, request.parts))
+    return slip.notice_version in KNOWN_NOTICES and slip.notice_hash == digest(notice_text(request, request.parts))
 
 
 async def _record_all(
