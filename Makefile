@@ -32,7 +32,7 @@ test: $(DEV) ## the quick tests
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(DEV) ## the tests that take longer
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 check: $(DEV) ## formatting, lint, types, floors, generated files
 	$(BIN)/ruff format --check .
