@@ -8,7 +8,6 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from hub.audit.leaf import Leaf
 from hub.audit.merkle import (
@@ -121,8 +120,3 @@ def receipt_from(entry: bytes, index: int, note: str, node: Callable[[int, int],
     proof = inclusion_proof(index, checkpoint.size, node)
     verify_inclusion(leaf_hash(entry), index, checkpoint.size, proof, checkpoint.root)
     return Receipt(entry, index, tuple(proof), note)
-
-
-def event_of(receipt: Receipt) -> UUID:
-    """The id of the event that a receipt is about."""
-    return receipt.leaf().ev

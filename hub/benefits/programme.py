@@ -24,11 +24,13 @@ ELIGIBILITY = f"{Category.ELIGIBILITY}/{Form.YES_NO}"
 DAYS_MAX = 1100
 """The longest life of a version, in days: about three years."""
 
-NAMED = re.compile(r"[a-z0-9][a-z0-9-]{1,39}(@[1-9][0-9]{0,8})?")
+ID = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
+"""The form of a programme's id."""
+
+NAMED = re.compile(rf"{ID.pattern}(@[1-9][0-9]{{0,8}})?")
 """How a request for consent names a programme: by its id, or with the version (``id@version``)."""
 
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,39}\Z")
-_ORGANISATION = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+_ORGANISATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _KEYS = {"id", "organisation", "name_zh", "name_en", "reference", "period", "max_age_days", "begins_on", "ends_on"}
 _CONTEXT = b"hub/programme-approval/v1\0"
 
@@ -145,8 +147,8 @@ def programme_of(found: dict[str, Any]) -> Programme:
     head = found.get("programme")
     if set(found) != {"programme", "condition"} or not isinstance(head, dict) or set(head) != _KEYS:
         raise _bad(f"it has the tables programme ({', '.join(sorted(_KEYS))}) and condition")
-    for key, form in (("id", _ID), ("organisation", _ORGANISATION)):
-        if not isinstance(head[key], str) or not form.match(head[key]):
+    for key, form in (("id", ID), ("organisation", _ORGANISATION)):
+        if not isinstance(head[key], str) or not form.fullmatch(head[key]):
             raise _bad(f"`{key}` has not its form")
     for key in ("name_zh", "name_en", "reference"):
         if not is_words(head[key]):

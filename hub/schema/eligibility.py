@@ -1,8 +1,8 @@
 """Resolver of a provider's question: one call of the gate, and nothing of a record in the answer."""
 
-import re
 from typing import Any, cast
 
+from hub.benefits.programme import ID
 from hub.benefits.signed_answer import holder_key_of
 from hub.core.clock import iso
 from hub.core.disclosure import DisclosureRequest
@@ -17,8 +17,6 @@ from hub.schema.types.eligibility import BenefitEligibility, BenefitEligibilityI
 from hub.schema.types.problems import InvalidInput, NotAllowed, invalid
 from hub.schema.types.scalars import Date, DateTime
 
-PROGRAMME = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
-
 
 async def resolve_benefit_eligibility(
     info: Info,
@@ -30,7 +28,7 @@ async def resolve_benefit_eligibility(
     subject = subject_of(asked.person, context)
     if isinstance(subject, tuple):
         problems.append((("input", "person", *subject[0][2:]), subject[1]))
-    if not PROGRAMME.fullmatch(asked.programme):
+    if not ID.fullmatch(asked.programme):
         problems.append((("input", "programme"), "PROGRAMME_MALFORMED"))
     holder = None
     if asked.holder_key is not None:
